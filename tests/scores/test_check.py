@@ -1,0 +1,147 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trfjax.scores.check import check_score, example_case
+from trfjax.scores.leep import leep
+from trfjax.scores.nce import nce
+from trfjax.scores.registry import SCORES, ScoreSpec, evaluate
+
+seeds = st.integers(0, 2**32 - 1)
+few = settings(max_examples=4, deadline=None, derandomize=True, database=None)
+TARGET_ONLY = [name for name, spec in SCORES.items() if not spec.two_sided]
+
+
+@pytest.mark.parametrize("name", TARGET_ONLY)
+@given(seed=seeds)
+@few
+def test_every_score_passes_the_battery(name, seed):
+    check_score(name, seed=seed)
+
+
+@pytest.mark.parametrize("name", TARGET_ONLY)
+def test_every_score_passes_it_in_float64(name, x64):
+    check_score(name)
+
+
+@pytest.mark.parametrize("name", ["shrunk_h_score", "logme"])
+def test_fewer_instances_than_features(name):
+    case = example_case(20, 30, 2, seed=1)
+    check_score(name, case.arrays, case.labels)
+
+
+def test_given_data_may_have_any_ids_and_ignored_rows():
+    case = example_case(seed=3)
+    labels = 10 * case.labels - 4
+    labels[:4] = 255
+    check_score("nce", {"predictions": 5 - 2 * case.arrays["predictions"]}, labels)
+    with pytest.raises(ValueError, match="target_labels: 1 classes"):
+        check_score("nce", {"predictions": [0, 1]}, [3, 3])
+
+
+def spoilt(function, **changes):
+    return dataclasses.replace(SCORES["leep"], function=function, **changes)
+
+
+def keeps_first(probs, labels, **settings):
+    return leep(probs, labels, **settings) * (1 + 1e-3 * jnp.asarray(probs)[0, 0])
+
+
+def counts_ids(probs, labels, **settings):
+    return leep(probs, labels, **settings) / (settings["num_classes"] or 3)
+
+
+def writes(probs, labels, **settings):
+    score = leep(probs, labels, **settings)
+    if isinstance(probs, np.ndarray) and probs.flags.writeable:
+        probs[0] = 1 / probs.shape[1]
+    return score
+
+
+def host_only(probs, labels, **settings):
+    return leep(np.asarray(probs), np.asarray(labels), **settings)
+
+
+def without_weights(probs, labels, *, weights=None, **settings):
+    return leep(probs, labels, **settings)
+
+
+def root_of_zero(probs, labels, **settings):
+    return leep(probs, labels, **settings) + 0 * jnp.sqrt(probs).sum()
+
+
+@pytest.mark.parametrize(
+    ("function", "law"),
+    [
+        (lambda p, y, **s: -leep(p, y, **s), "bounds"),
+        (lambda p, y, **s: leep(p, y, **s)[None], "scalar"),
+        (keeps_first, "order"),
+        (counts_ids, "unused target ids"),
+        (writes, "inputs unchanged|idempotent"),
+        (without_weights, "weights are multiplicities"),
+        (root_of_zero, "finite gradient"),
+    ],
+)
+def test_a_broken_law_is_named(function, law):
+    with pytest.raises(AssertionError, match=f"leep: ({law})"):
+        check_score(spoilt(function, rtol=1e-5))
+
+
+def test_a_score_on_the_host_says_so():
+    with pytest.raises(jax.errors.TracerArrayConversionError):
+        check_score(spoilt(host_only))
+    check_score(spoilt(host_only, transforms=False, differentiable=False))
+
+
+def test_directions_are_checked():
+    wrong = dataclasses.replace(SCORES["nce"], merging_sources="not lower")
+    with pytest.raises(AssertionError, match="nce: merging source classes"):
+        check_score(wrong)
+
+
+def nearest_entropy(source_features, source_labels, features, labels, **settings):
+    """NCE under the map of every target instance to its nearest source instance."""
+    gaps = jnp.asarray(features).reshape(-1, 1, jnp.shape(features)[-1])
+    gaps = jnp.nan_to_num(gaps) - jnp.asarray(source_features)
+    nearest = jnp.argmin(jnp.sum(gaps**2, axis=-1), axis=1)
+    guesses = jnp.asarray(source_labels)[nearest].reshape(jnp.shape(labels))
+    return nce(guesses, labels, **settings)
+
+
+def test_a_two_sided_score_fits():
+    laws = {"order", "target_names", "source_names", "rotation", "shift", "scale"}
+    spec = ScoreSpec(
+        "nearest", nearest_entropy, "otce", SCORES["nce"].bounds, frozenset(laws),
+        merging_targets="not lower", merging_sources="not higher",
+        differentiable=False,
+    )  # fmt: skip
+    assert spec.two_sided
+    check_score(spec)
+
+
+def test_scores_are_called_by_name():
+    case = example_case()
+    for name in TARGET_ONLY:
+        got = evaluate(name, case.arrays, case.labels, num_classes=3)
+        same = SCORES[name].function(*(case.arrays[a] for a in SCORES[name].arrays),
+                                     case.labels)  # fmt: skip
+        np.testing.assert_allclose(got, same, rtol=1e-6)
+    with pytest.raises(ValueError, match="unknown score 'loop'; available: leep, nce"):
+        evaluate("loop", case.arrays, case.labels)
+    with pytest.raises(ValueError, match="unknown score 'loop'"):
+        check_score("loop")
+    with pytest.raises(ValueError, match="leep: needs probs; got features"):
+        evaluate("leep", {"features": case.arrays["features"]}, case.labels)
+    with pytest.raises(ValueError, match="needs: 'prob' is none of 'probs', "):
+        ScoreSpec.__wrapped__ if False else _unknown_needs()
+
+
+def _unknown_needs():
+    spec = object.__new__(ScoreSpec)
+    object.__setattr__(spec, "needs", "prob")
+    spec.__post_init__()

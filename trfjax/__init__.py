@@ -1,0 +1,28 @@
+"""Transferability of trained networks, estimated before any fine-tuning."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+# Public name -> the module that defines it. Looked up on first use, so that
+# `import trfjax` loads neither jax nor anything that does.
+_PUBLIC: dict[str, str] = {}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        value = getattr(importlib.import_module(_PUBLIC[name]), name)
+        globals()[name] = value
+        return value
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("trfjax")
+    raise AttributeError(f"module 'trfjax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,5 @@
+"""The console command `trfjax`."""
+
+
+def main() -> None:
+    """Run the command line."""

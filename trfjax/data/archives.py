@@ -1,0 +1,251 @@
+"""Classification sets kept in one container file: IDX, HDF5, zip."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import math
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from trfjax.data.images import read_image
+from trfjax.data.paths import check_inside, existing_folder, natural
+from trfjax.errors import DataError, missing_extra
+
+LIMIT = 2**31  # bytes one file may unpack to
+DIGITS = tuple("0123456789")
+MEMBER = re.compile(r"[^/]+/[^/]+/[^/]+\.png$")
+
+
+@dataclasses.dataclass(frozen=True)
+class Items:
+    """What a source lists: one entry per image, pixels only when asked for."""
+
+    ids: list[str]
+    labels: list[int]
+    names: tuple[str, ...]
+    image: Callable[[int], np.ndarray]  # position -> (h, w, c)
+    stamp: Any  # identity of the files
+    domains: list[str] | None = None
+    groups: list[str] | None = None  # None: every image its own
+
+
+def stamp_of(*paths: Path) -> list[Any]:
+    """Return name, size and time of change of every file."""
+    stats = [path.stat() for path in paths]
+    return [
+        [path.name, stat.st_size, stat.st_mtime_ns]
+        for path, stat in zip(paths, stats, strict=True)
+    ]
+
+
+def no_split(kind: str, split: str | None) -> None:
+    """Refuse a split where there is none."""
+    if split is not None:
+        raise ValueError(
+            f"split: {kind!r} has no splits here; use domain=, or Dataset.split"
+        )
+
+
+def mnist(root: Path, split: str | None, follow_links: bool) -> Items:
+    """List digits of IDX files, gzip or plain; `t10k` is the test split."""
+    existing_folder(root)
+    prefixes = {"train": "train", "test": "t10k"}
+    if split is not None and split not in prefixes:
+        raise ValueError(f"split: no {split!r} for 'mnist'; available: train, test")
+    found: list[tuple[str, Path, Path]] = []
+    for part, prefix in prefixes.items():
+        images = sorted(root.glob(f"{prefix}-images[-.]idx3-ubyte*"))
+        labels = sorted(root.glob(f"{prefix}-labels[-.]idx1-ubyte*"))
+        if images and labels and split in (None, part):
+            found.append((part, images[0], labels[0]))
+    if not found:
+        raise DataError(
+            root,
+            "no pair such as t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz"
+            f"{f' for split {split!r}' if split else ''}. Check root=.",
+        )
+    files = [path for _, images, labels in found for path in (images, labels)]
+    if not follow_links:
+        check_inside(root, files)
+    pixels = [read_idx(images, 3) for _, images, _ in found]
+    digits = [read_idx(labels, 1) for _, _, labels in found]
+    for (_, path, _), x, y in zip(found, pixels, digits, strict=True):
+        if len(x) != len(y):
+            raise DataError(path, f"{len(x)} images, but {len(y)} labels beside it.")
+        if y.size and y.max() > 9:
+            raise DataError(path, f"label {y.max()} beside it is outside 0..9.")
+    every = np.concatenate(pixels)
+    return Items(
+        ids=[
+            f"{part}/{i:05d}"
+            for (part, _, _), x in zip(found, pixels, strict=True)
+            for i in range(len(x))
+        ],
+        labels=np.concatenate(digits).tolist(),
+        names=DIGITS,
+        image=lambda position: every[position][..., None].copy(),
+        stamp=stamp_of(*files),
+    )
+
+
+def read_idx(path: Path, ndim: int) -> np.ndarray:
+    """Read an IDX file of unsigned bytes; its header is checked before allocating.
+
+    Raises:
+        DataError: not IDX, another rank or type, or a size that differs from what
+            the header declares.
+    """
+    packed = path.suffix == ".gz"
+    try:
+        with gzip.open(path) if packed else open(path, "rb") as file:
+            header = file.read(4 + 4 * ndim)
+            if len(header) < 4 + 4 * ndim or header[:4] != bytes((0, 0, 8, ndim)):
+                raise DataError(path, f"not an IDX file of bytes with {ndim} axes.")
+            shape = struct.unpack(f">{ndim}I", header[4:])
+            declared = math.prod(shape)
+            size = path.stat().st_size
+            possible = 1040 * size if packed else size  # deflate's best ratio
+            if declared > min(LIMIT, possible):
+                raise DataError(path, f"header declares {shape}, too large.")
+            content = file.read(declared + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            path, f"damaged or cut off ({error}). Copy it again."
+        ) from error
+    if len(content) != declared:
+        raise DataError(
+            path, f"header declares {declared} bytes, the file holds another number."
+        )
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def usps(root: Path, split: str | None, follow_links: bool) -> Items:
+    """List digits of `usps.h5`: 16x16 grey, stored as floats in [0, 1]."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise missing_extra("reading usps.h5", "hdf5") from error
+
+    path = root if root.suffix == ".h5" else existing_folder(root) / "usps.h5"
+    if not path.is_file():
+        raise DataError(path, "no such file. Point root= to the folder of usps.h5.")
+    if not follow_links:
+        check_inside(path.parent, [path])
+    try:
+        with h5py.File(path, "r") as file:
+            known = [part for part in ("train", "test") if part in file]
+            if split is not None and split not in known:
+                raise ValueError(
+                    f"split: no {split!r} in usps.h5; available: {', '.join(known)}"
+                )
+            parts = [part for part in known if split in (None, part)]
+            pixels = [_h5_array(path, file, f"{part}/data", 2) for part in parts]
+            digits = [_h5_array(path, file, f"{part}/target", 1) for part in parts]
+    except (OSError, KeyError, RuntimeError) as error:
+        raise DataError(path, f"damaged or not HDF5 ({error}).") from error
+    if not parts:
+        raise DataError(path, "no group 'train' or 'test'.")
+    values, labels = np.concatenate(pixels), np.concatenate(digits)
+    if len(values) != len(labels) or values.shape[1] != 256:
+        raise DataError(path, f"data {values.shape} and target {labels.shape} differ.")
+    in_range = np.all((values >= 0) & (values <= 1))
+    if not (in_range and set(labels.tolist()) <= {*range(10)}):
+        raise DataError(path, "pixels outside [0, 1] or digits outside 0..9.")
+    grey = np.rint(255 * values).astype(np.uint8).reshape(-1, 16, 16, 1)
+    return Items(
+        ids=[
+            f"{part}/{i:05d}"
+            for part, x in zip(parts, pixels, strict=True)
+            for i in range(len(x))
+        ],
+        labels=[int(i) for i in labels],
+        names=DIGITS,
+        image=lambda position: grey[position].copy(),
+        stamp=stamp_of(path),
+    )
+
+
+def _h5_array(path: Path, file: Any, name: str, ndim: int) -> np.ndarray:
+    """Return a numeric array that lies in this file itself."""
+    import h5py
+
+    kinds = [file.get(part, getlink=True) for part in (name.split("/")[0], name)]
+    item = file[name] if all(type(kind) is h5py.HardLink for kind in kinds) else None
+    if (
+        not isinstance(item, h5py.Dataset)
+        or item.external
+        or item.is_virtual
+        or item.dtype.kind not in "fiu"
+        or item.ndim != ndim
+        or item.size * item.dtype.itemsize > LIMIT
+    ):
+        raise DataError(path, f"{name} is no plain numeric array of {ndim} axes.")
+    return np.asarray(item[()])
+
+
+def omniglot(root: Path, split: str | None, follow_links: bool) -> Items:
+    """List characters inside an Omniglot zip; an alphabet is a domain.
+
+    Images of one drawer form a group, so that a split never shares a hand.
+    """
+    no_split("omniglot", split)
+    if root.suffix == ".zip":
+        zips = [root]
+    else:
+        zips = sorted(existing_folder(root).glob("*.zip"))
+    if len(zips) != 1 or not zips[0].is_file():
+        raise DataError(root, f"{len(zips)} zip files; pass root=<the zip to read>.")
+    path = zips[0]
+    if not follow_links:
+        check_inside(path.parent, [path])
+    members = _zip_members(path)
+    rows = []
+    for member, content in members.items():
+        *_, alphabet, character, file = PurePosixPath(member).parts
+        drawer = file.removesuffix(".png").rpartition("_")[2]
+        rows.append((alphabet, natural(drawer), natural(character), member, content))
+    rows.sort(key=lambda row: row[:4])
+    kinds = ["/".join(PurePosixPath(row[3]).parts[-3:-1]) for row in rows]
+    names = tuple(sorted(set(kinds), key=natural))
+    index = {kind: i for i, kind in enumerate(names)}
+    return Items(
+        ids=["/".join(PurePosixPath(row[3]).parts[-3:]) for row in rows],
+        labels=[index[kind] for kind in kinds],
+        names=names,
+        image=lambda position: read_image(
+            f"{path}!{rows[position][3]}", channels=1, content=rows[position][4]
+        ),
+        stamp=stamp_of(path),
+        domains=[row[0] for row in rows],
+        groups=[f"{row[0]}:{row[1]}" for row in rows],
+    )
+
+
+def _zip_members(path: Path, limit: int = 2**28) -> dict[str, bytes]:
+    """Return the `.../Alphabet/character/*.png` members, still compressed as PNG."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            listed = archive.infolist()
+            for info in listed:
+                parts = PurePosixPath(info.filename.replace("\\", "/"))
+                if parts.is_absolute() or ".." in parts.parts:
+                    raise DataError(
+                        path, f"member {info.filename!r} leads outside the archive."
+                    )
+            wanted = [i for i in listed if MEMBER.search(i.filename)]
+            if sum(info.file_size for info in wanted) > limit:
+                raise DataError(path, f"unpacks to more than {limit} bytes.")
+            members = {info.filename: archive.read(info) for info in wanted}
+    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, EOFError) as error:
+        raise DataError(path, f"damaged or locked zip ({error}).") from error
+    if not members:
+        raise DataError(path, "no member */<alphabet>/<character>/*.png.")
+    return members

@@ -1,0 +1,28 @@
+"""Numbers of the surface patterns."""
+
+(
+    FLAT,
+    SKY,
+    ASPHALT,
+    PLAIN_ROAD,
+    COBBLES,
+    SLABS,
+    GRASS,
+    SHADE,
+    SHADOW,
+    FACADE,
+    PLASTER,
+    PANELS,
+    ROOF,
+    BRICKS,
+    PICKETS,
+    MESH,
+    RAILS,
+    LEAVES,
+    FAR_LEAVES,
+    BARK,
+    PAINT,
+    GLASS,
+    BOARD,
+    GLOW,
+) = range(24)

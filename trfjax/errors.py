@@ -1,0 +1,25 @@
+"""The exceptions and warnings a caller may want to tell apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class DataError(ValueError):
+    """A file or folder that cannot be used; `path` says which."""
+
+    def __init__(self, path: str | Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = Path(path)
+        self.problem = problem
+
+
+class ScoreWarning(UserWarning):
+    """A score that is defined but says little, and why."""
+
+
+def missing_extra(package: str, extra: str) -> ImportError:
+    """Return the error for an optional package that is not installed."""
+    return ImportError(
+        f"{package} needs the {extra!r} extra: pip install 'trfjax[{extra}]'"
+    )

@@ -1,0 +1,409 @@
+"""OTCE: optimal-transport based conditional entropy."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import warnings
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from trfjax.arrays import Rows, check_probs, is_traced, labelled_rows
+from trfjax.errors import ScoreWarning
+from trfjax.transport.conditional import entropy_given_rows
+from trfjax.transport.exact import exact_joint
+from trfjax.transport.joint import Transport, couple_many
+from trfjax.transport.problem import Problem, Settings
+from trfjax.typing import (
+    FEATURE_SPACES,
+    IGNORE,
+    ArrayInput,
+    FeatureSpace,
+    PRNGKeyArray,
+)
+
+Solver = Literal["fast", "ott", "exact"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class OtceDraws:
+    """The terms of every draw of pixels."""
+
+    task_difference: Float[Array, " k"]
+    domain_difference: Float[Array, " k"]
+    label_joint: Float[Array, "k s t"]
+    marginal_error: Float[Array, " k"]
+    joint_change: Float[Array, " k"]
+    iterations: Int[Array, " k"]
+    converged: Bool[Array, " k"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class OtceResult:
+    """OTCE averaged over draws, with the terms it is made of.
+
+    `score` is minus `task_difference`; larger means more transferable. The standard
+    error is over draws of pixels: it says how well *these* images were sampled.
+    """
+
+    score: Float[Array, ""]  # -H(Yt | Ys), nats
+    task_difference: Float[Array, ""]  # W_T = H(Yt | Ys) under the coupling, nats
+    domain_difference: Float[Array, ""]  # W_D = <plan, cost>, squared feature units
+    standard_error: Float[Array, ""]  # of the score over draws; NaN for one draw
+    label_joint: Float[Array, "s t"]  # mean over draws, sums to 1
+    marginal_error: Float[Array, ""]  # the largest of any draw
+    converged: Bool[Array, ""]  # whether every draw is
+    epsilon: Float[Array, ""]  # as used; the mean over draws if relative
+    draws: OtceDraws
+    num_samples: tuple[int, int] = dataclasses.field(metadata=dict(static=True))
+    feature_space: FeatureSpace = dataclasses.field(metadata=dict(static=True))
+    solver: Solver = dataclasses.field(metadata=dict(static=True))
+    source_classes: tuple[int, ...] = dataclasses.field(metadata=dict(static=True))
+    target_classes: tuple[int, ...] = dataclasses.field(metadata=dict(static=True))
+
+    @property
+    def repeats(self) -> int:
+        """Number of draws."""
+        return self.draws.task_difference.shape[0]
+
+    def __str__(self) -> str:
+        if is_traced(self.score):
+            return "OtceResult(traced)"
+        source, target = self.num_samples
+        return (
+            f"OTCE {float(self.score):.4f} +- {float(self.standard_error):.4f} nats "
+            f"({self.repeats} draws of {source} x {target}, {self.feature_space}, "
+            f"epsilon {float(self.epsilon):g}, {self.solver})\n"
+            f"  task difference   W_T {float(self.task_difference):.4f}\n"
+            f"  domain difference W_D {float(self.domain_difference):.4g}\n"
+            f"  marginal error {float(self.marginal_error):.1e}, "
+            f"{'converged' if self.converged else 'NOT converged'}"
+        )
+
+
+def otce(
+    source_features: ArrayInput,
+    source_labels: ArrayInput,
+    target_features: ArrayInput,
+    target_labels: ArrayInput,
+    *,
+    num_samples: int = 10_000,
+    repeats: int = 10,
+    epsilon: float = 0.1,
+    relative_epsilon: bool = False,
+    key: PRNGKeyArray | int,
+    feature_space: FeatureSpace = "probs",
+    solver: Solver = "fast",
+    num_source_classes: int | None = None,
+    num_classes: int | None = None,
+    ignore: int = IGNORE,
+    settings: Settings | None = None,
+) -> OtceResult:
+    r"""OTCE: how well source labels determine target labels under a coupling.
+
+    Source and target instances are coupled by entropic optimal transport of their
+    features with squared Euclidean cost; the joint distribution `P` of labels is read
+    off the plan, and the score is
+
+    $$-W_T = -H(Y_t|Y_s) = \sum_{s,t} P(s,t) \log \frac{P(s,t)}{P(s)}.$$
+
+    Both sides are features of the *same* source network. All draws run in one jitted
+    call; the plan itself is never returned. Differentiable in both feature arrays.
+
+    Args:
+        source_features: `(n, d)` rows or `(b, h, w, d)` maps.
+        source_labels: integer source ids, `(n,)` or `(b, h, w)`.
+        target_features: likewise for the target, of the same width `d`.
+        target_labels: likewise.
+        num_samples: instances drawn from each side, without replacement; where a side
+            has fewer, all of them.
+        repeats: number of draws the score is averaged over.
+        epsilon: entropic regularisation, in units of the squared distance.
+        relative_epsilon: multiply epsilon by the mean cost of the draw.
+        key: a JAX key, or an int to make one from.
+        feature_space: what the features are; `"probs"` must be rows on the simplex.
+        solver: `"fast"`; `"ott"`, the plain OTT-JAX Sinkhorn; `"exact"`, the
+            unregularised plan of equal-sized draws (not under jit, no gradient).
+        num_source_classes: None re-indexes the ids present; a number fixes the range.
+        num_classes: likewise for the target. Both are needed under jit.
+        ignore: the label that counts for nothing, on both sides.
+        settings: stopping rule of the entropic solver.
+
+    Returns:
+        Score in `[-log(target classes), 0]` nats with its terms, errors and joint.
+
+    Raises:
+        TypeError, ValueError: arrays that do not fit together, values that are not
+            finite, labels out of range, features that are not what they are called.
+
+    Reference:
+        Tan, Li and Huang, "OTCE: A Transferability Metric for Cross-Domain Cross-Task
+        Representations", CVPR 2021, Equations 3 to 7; the score without the domain
+        term and the sampling of pixels: Tan, Li and Huang, "Transferability-Guided
+        Cross-Domain Cross-Task Transfer Learning", 2022.
+    """
+    source, target = check_sides(
+        (source_features, source_labels, num_source_classes),
+        (target_features, target_labels, num_classes),
+        feature_space=feature_space, ignore=ignore,
+    )  # fmt: skip
+    counts = _check_numbers(source, target, num_samples, repeats, epsilon, solver)
+    sides = [
+        (rows.features, rows.labels, rows.weights) for rows in (source, target)
+    ]  # fmt: skip
+    traced = is_traced(*jax.tree.leaves(sides), key)
+    if not traced:
+        # Under jit the ignored rows cannot be dropped: there they are drawn last.
+        sides = [tuple(part[side[2] > 0] for part in side) for side in sides]
+        repeats = _useful_repeats(source, target, counts, repeats)
+    run = _exact_draws if solver == "exact" else _entropic_draws
+    settings = settings or Settings()
+    settings = dataclasses.replace(
+        settings, solver="ott" if solver == "ott" else "fast"
+    )
+    draws, used = run(
+        *sides, jax.random.key(key) if isinstance(key, int) else key, epsilon,
+        counts=counts, repeats=repeats, relative=relative_epsilon, settings=settings,
+        classes=(source.num_classes, target.num_classes),
+    )  # fmt: skip
+    result = _average(
+        draws, used, num_samples=counts, feature_space=feature_space, solver=solver,
+        source_classes=source.classes, target_classes=target.classes,
+    )  # fmt: skip
+    if not is_traced(result.converged) and not result.converged:
+        warnings.warn(_not_converged(result), ScoreWarning, stacklevel=2)
+    return result
+
+
+def check_sides(
+    source: tuple[ArrayInput, ArrayInput, int | None],
+    target: tuple[ArrayInput, ArrayInput, int | None],
+    *,
+    feature_space: FeatureSpace,
+    ignore: int,
+) -> tuple[Rows, Rows]:
+    """Check the features and labels of both sides."""
+    if feature_space not in FEATURE_SPACES:
+        raise ValueError(
+            f"feature_space: {feature_space!r} is none of {', '.join(FEATURE_SPACES)}"
+        )
+    sides = []
+    for name, (features, labels, classes) in (("source", source), ("target", target)):
+        rows = labelled_rows(
+            (f"{name}_features", f"{name}_labels"), features, labels,
+            num_classes=classes, ignore=ignore,
+        )  # fmt: skip
+        if feature_space == "probs":
+            check_probs(
+                f"{name}_features", rows.features, rows.weights,
+                instead="Apply a softmax, or say what they are with "
+                "feature_space='logits' or 'penultimate'.",
+            )  # fmt: skip
+        sides.append(rows)
+    widths = [rows.features.shape[1] for rows in sides]
+    if widths[0] != widths[1]:
+        raise ValueError(
+            f"source_features, target_features: widths {widths[0]} and {widths[1]} "
+            "differ; both must come from the same network and layer"
+        )
+    return sides[0], sides[1]
+
+
+def _check_numbers(
+    source: Rows,
+    target: Rows,
+    num_samples: int,
+    repeats: int,
+    epsilon: Any,
+    solver: str,
+) -> tuple[int, int]:
+    """Check the settings; return how many instances each side gives to a draw."""
+    for name, value in (("num_samples", num_samples), ("repeats", repeats)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name}: {value!r} is not a positive int")
+    if not is_traced(epsilon) and not (np.isfinite(epsilon) and epsilon > 0):
+        raise ValueError(f"epsilon: {epsilon!r} is not a positive number")
+    if solver not in ("fast", "ott", "exact"):
+        raise ValueError(f"solver: {solver!r} is none of 'fast', 'ott', 'exact'")
+
+    def available(rows: Rows) -> int:
+        if is_traced(rows.weights):
+            return len(rows.weights)
+        return int((np.asarray(rows.weights) > 0).sum())
+
+    return min(num_samples, available(source)), min(num_samples, available(target))
+
+
+def _useful_repeats(
+    source: Rows, target: Rows, counts: tuple[int, int], repeats: int
+) -> int:
+    """Return 1 where a draw takes every instance, so that all draws are the same."""
+    whole = [
+        int((np.asarray(rows.weights) > 0).sum()) == count
+        for rows, count in zip((source, target), counts, strict=True)
+    ]
+    return 1 if all(whole) else repeats
+
+
+def _draw(
+    key: PRNGKeyArray, side: tuple[Array, Array, Array], count: int, repeats: int
+) -> tuple[Array, Array, Array]:
+    """Draw rows without replacement, once per repeat; rows of weight 0 come last."""
+    features, labels, weights = side
+
+    def once(k: Array) -> Array:
+        order = jax.random.uniform(jax.random.fold_in(key, k), weights.shape)
+        return jnp.argsort(jnp.where(weights > 0, order, 2.0))[:count]
+
+    index = lax.map(once, jnp.arange(repeats))
+    return features[index], labels[index], weights[index]
+
+
+@functools.partial(
+    jax.jit, static_argnames=("counts", "repeats", "relative", "settings", "classes")
+)
+def _entropic_draws(
+    source: Any,
+    target: Any,
+    key: PRNGKeyArray,
+    epsilon: Any,
+    *,
+    counts: tuple[int, int],
+    repeats: int,
+    relative: bool,
+    settings: Settings,
+    classes: tuple[int, int],
+) -> tuple[OtceDraws, Array]:
+    problems = draw_problems(source, target, key, counts, repeats, classes)
+    if relative:
+        # Scaling both clouds by 1/sqrt(mean cost) is the same as scaling epsilon.
+        size = jnp.sqrt(mean_cost(problems))
+        scale = lax.stop_gradient(1 / size)[:, None, None]
+        scaled = dataclasses.replace(
+            problems, source=problems.source * scale, target=problems.target * scale
+        )
+        found = couple_many(scaled, epsilon=epsilon, settings=settings)
+        found = dataclasses.replace(found, cost=found.cost * size**2)
+        return _terms(found), epsilon * jnp.mean(size**2)
+    found = couple_many(problems, epsilon=epsilon, settings=settings)
+    return _terms(found), jnp.asarray(epsilon, found.cost.dtype)
+
+
+def draw_problems(
+    source: Any,
+    target: Any,
+    key: PRNGKeyArray,
+    counts: tuple[int, int],
+    repeats: int,
+    classes: tuple[int, int],
+) -> Problem:
+    """Draw both sides and stack the draws as a batch of problems."""
+    keys = jax.random.split(key)
+    drawn = [
+        _draw(k, side, count, repeats)
+        for k, side, count in zip(keys, (source, target), counts, strict=True)
+    ]
+    weights = [w / w.sum(axis=1, keepdims=True) for _, _, w in drawn]
+    labels = [
+        jax.nn.one_hot(y, c, dtype=x.dtype)
+        for (x, y, _), c in zip(drawn, classes, strict=True)
+    ]
+    return Problem(drawn[0][0], drawn[1][0], *weights, *labels)
+
+
+def mean_cost(problems: Problem) -> Float[Array, " k"]:
+    """Return the mean squared distance between the clouds of every problem."""
+
+    def moments(points: Array, weights: Array) -> tuple[Array, Array]:
+        middle = jnp.einsum("kn,knd->kd", weights, points)
+        spread = jnp.sum((points - middle[:, None]) ** 2, axis=2)
+        return middle, jnp.sum(weights * spread, axis=1)
+
+    x, spread_x = moments(problems.source, problems.source_weights)
+    y, spread_y = moments(problems.target, problems.target_weights)
+    cost = spread_x + spread_y + jnp.sum((x - y) ** 2, axis=1)
+    return jnp.maximum(cost, jnp.finfo(cost.dtype).tiny ** 0.5)  # constant features
+
+
+def _terms(found: Transport) -> OtceDraws:
+    # What little mass is missing at the marginal tolerance is divided out.
+    joint = found.joint / found.joint.sum(axis=(1, 2), keepdims=True)
+    return OtceDraws(
+        jax.vmap(entropy_given_rows)(joint), found.cost, joint,
+        found.marginal_error, found.joint_change, found.iterations, found.converged,
+    )  # fmt: skip
+
+
+def _exact_draws(
+    source: Any,
+    target: Any,
+    key: PRNGKeyArray,
+    epsilon: Any,
+    *,
+    counts: tuple[int, int],
+    repeats: int,
+    relative: bool,
+    settings: Settings,
+    classes: tuple[int, int],
+) -> tuple[OtceDraws, Array]:
+    del epsilon, relative, settings
+    if is_traced(source[0], target[0]):
+        raise TypeError("solver='exact' runs on the host and cannot be traced by jit")
+    problems = draw_problems(source, target, key, counts, repeats, classes)
+    found = [
+        exact_joint(*one)
+        for one in zip(
+            *(
+                np.asarray(part)
+                for part in (
+                    problems.source, problems.source_labels,
+                    problems.target, problems.target_labels,
+                )
+            ),
+            strict=True,
+        )
+    ]  # fmt: skip
+    nothing = jnp.zeros(repeats)
+    solved = Transport(
+        jnp.asarray(np.stack([joint for joint, _ in found])),
+        jnp.asarray(np.array([cost for _, cost in found])),
+        nothing, nothing, jnp.zeros(repeats, jnp.int32), jnp.ones(repeats, bool),
+    )  # fmt: skip
+    return _terms(solved), jnp.zeros(())
+
+
+def _average(draws: OtceDraws, epsilon: Array, **facts: Any) -> OtceResult:
+    task = draws.task_difference
+    repeats = len(task)
+    spread = jnp.sum((task - task.mean()) ** 2) / max(repeats - 1, 1) / repeats
+    safe = jnp.where(spread > 0, spread, 1)
+    error = jnp.where(spread > 0, jnp.sqrt(safe), 0)
+    return OtceResult(
+        score=-task.mean(),
+        task_difference=task.mean(),
+        domain_difference=draws.domain_difference.mean(),
+        standard_error=error if repeats > 1 else jnp.full_like(error, jnp.nan),
+        label_joint=draws.label_joint.mean(axis=0),
+        marginal_error=draws.marginal_error.max(),
+        converged=draws.converged.all(),
+        epsilon=epsilon,
+        draws=draws,
+        **facts,
+    )
+
+
+def _not_converged(result: OtceResult) -> str:
+    failed = int((~np.asarray(result.draws.converged)).sum())
+    return (
+        f"otce: {failed} of {result.repeats} draws did not converge (marginal error "
+        f"{float(result.marginal_error):.1e} after "
+        f"{int(result.draws.iterations.max())} iterations). Raise epsilon, use "
+        "relative_epsilon=True, or allow more iterations in settings."
+    )

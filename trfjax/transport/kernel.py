@@ -1,0 +1,161 @@
+"""The kernel of the plan: formed in blocks of rows, kept or formed anew, and read.
+
+Everything here is for one problem with kernel `exp(scale x_i . y_j + offset_j)`,
+its rows normalised to the source weights; callers batch with `vmap` or `lax.map`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+# read(right, middle, *rows) -> (left, back): left = K @ right, then
+# back = middle(left, *rows) @ K, both in one pass over the kernel.
+Reader: TypeAlias = Callable[..., tuple[Array, Array]]
+
+
+def split_rows(rows: Array, block: int, fill: float = 0.0) -> Array:
+    """Cut an array into equal blocks of rows; the last one is padded."""
+    blocks = max(1, -(-len(rows) // block))
+    block = -(-len(rows) // blocks)
+    width = [(0, blocks * block - len(rows))] + [(0, 0)] * (rows.ndim - 1)
+    padded = jnp.pad(rows, width, constant_values=fill)
+    return padded.reshape(blocks, block, *rows.shape[1:])
+
+
+def join_rows(blocks: Array, length: int) -> Array:
+    """Undo `split_rows`."""
+    return blocks.reshape(-1, *blocks.shape[2:])[:length]
+
+
+def log_weights(weights: Array) -> Array:
+    """Return log weights, minus infinity for padding."""
+    return jnp.where(weights > 0, jnp.log(jnp.where(weights > 0, weights, 1)), -jnp.inf)
+
+
+def scaled_products(
+    x: Float[Array, "n d"], y: Float[Array, "m d"], scale: Array
+) -> Float[Array, "n m"]:
+    """Return `scale x . y`; an error of lower precision would grow with 1/epsilon."""
+    return jnp.matmul(x * scale, y.T, precision="highest")
+
+
+def normalised_rows(
+    x: Float[Array, "b d"],
+    weights: Float[Array, " b"],
+    y: Float[Array, "m d"],
+    scale: Array,
+    offset: Float[Array, " m"],
+) -> tuple[Float[Array, "b m"], Float[Array, " b"]]:
+    """Return rows that sum to their weights, and the log scale that makes them so."""
+    logits = scaled_products(x, y, scale) + offset
+    top = jnp.max(logits, axis=1)
+    rows = jnp.exp(logits - top[:, None])
+    sums = rows.sum(axis=1)
+    log_scale = log_weights(weights) - jnp.log(sums) - top
+    return rows * (weights / sums)[:, None], log_scale
+
+
+def kept_kernel(
+    x: Float[Array, "n d"],
+    weights: Float[Array, " n"],
+    y: Float[Array, "m d"],
+    scale: Array,
+    offset: Float[Array, " m"],
+    *,
+    block: int,
+) -> tuple[Float[Array, "n m"], Float[Array, " n"]]:
+    """Return the row-normalised kernel, built in blocks, and its log scales."""
+    if len(x) <= block:
+        return normalised_rows(x, weights, y, scale, offset)
+    rows, log_scale = lax.map(
+        lambda part: normalised_rows(*part, y, scale, offset),
+        (split_rows(x, block), split_rows(weights, block)),
+    )
+    return join_rows(rows, len(x)), join_rows(log_scale, len(x))
+
+
+def kept_reader(kernel: Float[Array, "n m"]) -> Reader:
+    """Read a kernel that is kept in memory."""
+
+    def read(right: Array, middle: Callable[..., Array], *rows: Array):
+        left = kernel @ right
+        return left, middle(left, *rows) @ kernel
+
+    return read
+
+
+def streamed_log_scale(
+    x: Float[Array, "n d"],
+    weights: Float[Array, " n"],
+    y: Float[Array, "m d"],
+    scale: Array,
+    offset: Float[Array, " m"],
+    *,
+    block: int,
+) -> Float[Array, " n"]:
+    """Return the log scales that normalise the rows, keeping no kernel."""
+    log_scale = lax.map(
+        lambda part: normalised_rows(*part, y, scale, offset)[1],
+        (split_rows(x, block), split_rows(weights, block)),
+    )
+    return join_rows(log_scale, len(x))
+
+
+def streamed_reader(
+    x: Float[Array, "n d"],
+    log_scale: Float[Array, " n"],
+    y: Float[Array, "m d"],
+    scale: Array,
+    offset: Float[Array, " m"],
+    *,
+    block: int,
+) -> Reader:
+    """Read a kernel that is formed anew, block by block, at every read."""
+    points, scales = split_rows(x, block), split_rows(log_scale, block, -jnp.inf)
+
+    def read(right: Array, middle: Callable[..., Array], *rows: Array):
+        def step(back: Array, part: tuple[Any, ...]) -> tuple[Array, Array]:
+            xs, shift, *mine = part
+            logits = scaled_products(xs, y, scale) + shift[:, None] + offset
+            kernel = jnp.exp(logits)
+            left = kernel @ right
+            return back + middle(left, *mine) @ kernel, left
+
+        parts = (points, scales, *(split_rows(row, block) for row in rows))
+        back, left = lax.scan(step, jnp.zeros_like(offset), parts)
+        return join_rows(left, len(x)), back
+
+    return read
+
+
+def column_offset(
+    x: Float[Array, "n d"],
+    log_scale: Float[Array, " n"],
+    y: Float[Array, "m d"],
+    weights: Float[Array, " m"],
+    scale: Array,
+    *,
+    block: int,
+) -> Float[Array, " m"]:
+    """Return the offsets that make every column sum to its weight.
+
+    A column whose entries all underflow is still found: its maximum is subtracted.
+    """
+
+    def add(carry: tuple[Array, Array], part: tuple[Array, Array]):
+        top, total = carry
+        logits = scaled_products(part[0], y, scale) + part[1][:, None]
+        new = jnp.maximum(top, logits.max(axis=0))
+        safe = jnp.where(jnp.isfinite(new), new, 0)
+        total = total * jnp.exp(top - safe) + jnp.exp(logits - safe).sum(axis=0)
+        return (new, total), None
+
+    nothing = jnp.full(len(y), -jnp.inf, y.dtype)
+    parts = split_rows(x, block), split_rows(log_scale, block, -jnp.inf)
+    (top, total), _ = lax.scan(add, (nothing, jnp.zeros_like(nothing)), parts)
+    return log_weights(weights) - jnp.log(total) - top

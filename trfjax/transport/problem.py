@@ -1,0 +1,83 @@
+"""A transport problem between two labelled, weighted clouds, and its solution."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Two clouds, their weights and their labels.
+
+    The cost of a pair is `-2 source_i . target_j` up to a term of i and a term of j,
+    which change no plan; for the squared Euclidean distance the coordinates are the
+    features themselves. A weight of 0 marks padding. A row of labels is one-hot, or
+    the histogram of labels of a point that stands for many.
+    """
+
+    source: Any  # (n, d); every field may have a leading axis, for a batch
+    target: Any  # (m, d)
+    source_weights: Any  # (n,), sums to 1
+    target_weights: Any  # (m,), sums to 1
+    source_labels: Any  # (n, s), rows sum to 1
+    target_labels: Any  # (m, t), rows sum to 1
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Solution:
+    """What is read off the entropic plan; the plan itself is never returned.
+
+    Also the form of its own cotangent, whose integer fields hold nothing.
+    """
+
+    joint: Any  # (s, t) mass between source and target labels
+    inner: Any  # <plan, source . target>
+    log_scale: Any  # (n,): plan = exp(2/eps x.y + log_scale + log_offset)
+    log_offset: Any  # (m,)
+    marginal_error: Any  # L1, both sides together
+    joint_change: Any  # L1 movement of the joint in the last cycle
+    iterations: Any  # reads of the kernel, a pair of products each
+    converged: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """When the iteration stops, and how its work is cut up.
+
+    Attributes:
+        solver: `"fast"` is ours; `"ott"` is the plain OTT-JAX Sinkhorn.
+        tolerance: L1 error of the marginals, both sides together.
+        joint_tolerance: L1 movement of the label joint over one cycle.
+        max_iterations: kernel reads after which a problem is given up as it stands.
+        block_rows: rows of the kernel formed at a time.
+        dense_limit: entries of the largest kernel that is kept; a larger one is
+            formed anew, block by block, at every read.
+    """
+
+    solver: Literal["fast", "ott"] = "fast"
+    tolerance: float = 1e-3
+    joint_tolerance: float = 1e-4
+    max_iterations: int = 3000
+    block_rows: int = 256
+    dense_limit: int = 250_000_000
+
+    def __post_init__(self) -> None:
+        if self.solver not in ("fast", "ott"):
+            raise ValueError(f"solver: {self.solver!r} is neither 'fast' nor 'ott'")
+        for name in ("tolerance", "joint_tolerance", "max_iterations", "block_rows"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: {getattr(self, name)} is not positive")
+
+
+def centre(
+    points: Float[Array, "n d"], weights: Float[Array, " n"]
+) -> Float[Array, "n d"]:
+    """Subtract the weighted mean; no plan depends on where a cloud stands."""
+    return points - jnp.sum(points * weights[:, None], axis=0)
