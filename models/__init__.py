@@ -82,4 +82,20 @@ def create_model(
     return freeze(build(num_classes, rngs=nnx.Rngs(key), **options))
 
 
-__all__ = ["create_model", "list_models"]
+def abstract_model(name: str, **config: Any) -> tuple[Any, Any, nnx.GraphDef[Any]]:
+    """Return parameters and statistics as shapes, and the structure of a network.
+
+    Takes the arguments of `create_model`; nothing is allocated.
+    """
+    graphdefs = []
+
+    def build() -> tuple[Any, Any]:
+        model = create_model(name, **config)
+        graphdefs.append(model.graphdef)
+        return model.params, model.stats
+
+    params, stats = jax.eval_shape(build)
+    return params, stats, graphdefs[0]
+
+
+__all__ = ["abstract_model", "create_model", "list_models"]

@@ -1,3 +1,5 @@
+import inspect
+
 import jax
 import jax.numpy as jnp
 import ml_dtypes
@@ -118,7 +120,7 @@ def test_ids_are_indices_with_num_classes():
 @pytest.mark.parametrize("wrong", [True, 3.0, "3"])
 def test_num_classes_is_an_int(wrong):
     with pytest.raises(TypeError, match="num_classes: expected an int"):
-        index_labels.__wrapped__("y", np.zeros(2, int), np.ones(2), wrong)
+        inspect.unwrap(index_labels)("y", np.zeros(2, int), np.ones(2), wrong)
 
 
 def test_num_classes_is_positive():

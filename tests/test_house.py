@@ -21,7 +21,7 @@ ALLOWED = {
     "models": BASE | {"state"},
     "features": BASE | {"state", "data"},
     "scores": BASE | {"transport"},
-    "ranking": BASE | {"state", "data", "features", "scores"},
+    "ranking": BASE | {"state", "data", "features", "scores", "transport"},
     "transfer": BASE | {"state", "data", "features", "transport"},
 }
 ONLY = {"ott": "trfjax/transport", "optax": "trfjax/transfer"}

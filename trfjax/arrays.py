@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array
 
 from trfjax.typing import IGNORE, AnyArray, ArrayInput, Features, Labels, Weights
@@ -33,7 +34,7 @@ class Rows:
 
 def is_traced(*arrays: Any) -> bool:
     """Say whether any array is abstract, so that its values cannot be looked at."""
-    return any(isinstance(array, jax.core.Tracer) for array in arrays)
+    return any(isinstance(array, Tracer) for array in arrays)
 
 
 def to_array(name: str, value: ArrayInput) -> AnyArray:

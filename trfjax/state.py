@@ -17,13 +17,13 @@ from trfjax.typing import IGNORE
 class Output:
     """What every network returns, in training and in evaluation alike."""
 
-    logits: Array  # (n, h, w, classes) at input size, or (n, classes)
+    logits: Any  # (n, h, w, classes) at input size, or (n, classes)
     logits_native: (
         Array  # before the last fixed resize; the same array if there is none
     )
-    features: Array  # the penultimate map or vector
-    aux: tuple[Array, ...] = ()  # auxiliary logits, when asked for
-    levels: dict[str, Array] = dataclasses.field(default_factory=dict)  # asked-for taps
+    features: Any  # the penultimate map or vector
+    aux: tuple[Any, ...] = ()  # auxiliary logits, when asked for
+    levels: dict[str, Any] = dataclasses.field(default_factory=dict)  # asked-for taps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Tap:
 class SourceModel:
     """A network as a value; stacked models of one architecture go through `vmap`."""
 
-    params: PyTree[Array]
-    stats: PyTree[Array]  # batch statistics
+    params: Any
+    stats: Any  # batch statistics
     graphdef: nnx.GraphDef[Any] = dataclasses.field(metadata=dict(static=True))
 
 

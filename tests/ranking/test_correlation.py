@@ -1,3 +1,4 @@
+import inspect
 import math
 
 import numpy as np
@@ -154,10 +155,10 @@ def test_judge(rng):
         (lambda: rel_at_k([1, 2], [1, 2], k=0), "k: 0 is less than 1"),
         (lambda: footrule([1, 2], [1, 2], top=0), "top: 0 is less than 1"),
         (lambda: ndcg([1, 2], [1, -2]), "performance: -2 has a negative gain"),
-        (lambda: judge([1, 2], [1, 2], level=1), "level: 1 is not between 0 and 1"),
+        (lambda: judge([1, 2], [1, 2], level=1.0), "level: 1.0 is not between 0 and 1"),
         (lambda: judge([1, 2], [1, 2], resamples=0), "resamples: 0 is less than 1"),
         (
-            lambda: correlation.ndcg.__wrapped__([1], [1], gain="log"),
+            lambda: inspect.unwrap(correlation.ndcg)([1], [1], gain="log"),
             "gain: 'log' is neither",
         ),
     ],

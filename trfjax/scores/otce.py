@@ -38,6 +38,8 @@ class OtceDraws:
     task_difference: Float[Array, " k"]
     domain_difference: Float[Array, " k"]
     label_joint: Float[Array, "k s t"]
+    target_shares: Float[Array, "k m s"]  # mass of every drawn pixel, by source label
+    target_index: Int[Array, "k m"]  # which rows of the target were drawn
     marginal_error: Float[Array, " k"]
     joint_change: Float[Array, " k"]
     iterations: Int[Array, " k"]
@@ -156,8 +158,9 @@ def otce(
     )  # fmt: skip
     counts = _check_numbers(source, target, num_samples, repeats, epsilon, solver)
     sides = [
-        (rows.features, rows.labels, rows.weights) for rows in (source, target)
-    ]  # fmt: skip
+        (rows.features, rows.labels, rows.weights, jnp.arange(len(rows.labels)))
+        for rows in (source, target)
+    ]
     traced = is_traced(*jax.tree.leaves(sides), key)
     if not traced:
         # Under jit the ignored rows cannot be dropped: there they are drawn last.
@@ -253,17 +256,17 @@ def _useful_repeats(
 
 
 def _draw(
-    key: PRNGKeyArray, side: tuple[Array, Array, Array], count: int, repeats: int
-) -> tuple[Array, Array, Array]:
+    key: PRNGKeyArray, side: tuple[Array, ...], count: int, repeats: int
+) -> tuple[Array, ...]:
     """Draw rows without replacement, once per repeat; rows of weight 0 come last."""
-    features, labels, weights = side
+    weights = side[2]
 
     def once(k: Array) -> Array:
         order = jax.random.uniform(jax.random.fold_in(key, k), weights.shape)
         return jnp.argsort(jnp.where(weights > 0, order, 2.0))[:count]
 
     index = lax.map(once, jnp.arange(repeats))
-    return features[index], labels[index], weights[index]
+    return tuple(part[index] for part in side)
 
 
 @functools.partial(
@@ -281,7 +284,7 @@ def _entropic_draws(
     settings: Settings,
     classes: tuple[int, int],
 ) -> tuple[OtceDraws, Array]:
-    problems = draw_problems(source, target, key, counts, repeats, classes)
+    problems, rows = draw_problems(source, target, key, counts, repeats, classes)
     if relative:
         # Scaling both clouds by 1/sqrt(mean cost) is the same as scaling epsilon.
         size = jnp.sqrt(mean_cost(problems))
@@ -291,9 +294,9 @@ def _entropic_draws(
         )
         found = couple_many(scaled, epsilon=epsilon, settings=settings)
         found = dataclasses.replace(found, cost=found.cost * size**2)
-        return _terms(found), epsilon * jnp.mean(size**2)
+        return _terms(found, rows), epsilon * jnp.mean(size**2)
     found = couple_many(problems, epsilon=epsilon, settings=settings)
-    return _terms(found), jnp.asarray(epsilon, found.cost.dtype)
+    return _terms(found, rows), jnp.asarray(epsilon, found.cost.dtype)
 
 
 def draw_problems(
@@ -303,19 +306,19 @@ def draw_problems(
     counts: tuple[int, int],
     repeats: int,
     classes: tuple[int, int],
-) -> Problem:
-    """Draw both sides and stack the draws as a batch of problems."""
+) -> tuple[Problem, Int[Array, "k m"]]:
+    """Draw both sides; return a batch of problems and the target rows drawn."""
     keys = jax.random.split(key)
     drawn = [
         _draw(k, side, count, repeats)
         for k, side, count in zip(keys, (source, target), counts, strict=True)
     ]
-    weights = [w / w.sum(axis=1, keepdims=True) for _, _, w in drawn]
+    weights = [w / w.sum(axis=1, keepdims=True) for _, _, w, _ in drawn]
     labels = [
         jax.nn.one_hot(y, c, dtype=x.dtype)
-        for (x, y, _), c in zip(drawn, classes, strict=True)
+        for (x, y, *_), c in zip(drawn, classes, strict=True)
     ]
-    return Problem(drawn[0][0], drawn[1][0], *weights, *labels)
+    return Problem(drawn[0][0], drawn[1][0], *weights, *labels), drawn[1][3]
 
 
 def mean_cost(problems: Problem) -> Float[Array, " k"]:
@@ -332,11 +335,11 @@ def mean_cost(problems: Problem) -> Float[Array, " k"]:
     return jnp.maximum(cost, jnp.finfo(cost.dtype).tiny ** 0.5)  # constant features
 
 
-def _terms(found: Transport) -> OtceDraws:
+def _terms(found: Transport, rows: Int[Array, "k m"]) -> OtceDraws:
     # What little mass is missing at the marginal tolerance is divided out.
     joint = found.joint / found.joint.sum(axis=(1, 2), keepdims=True)
     return OtceDraws(
-        jax.vmap(entropy_given_rows)(joint), found.cost, joint,
+        jax.vmap(entropy_given_rows)(joint), found.cost, joint, found.shares, rows,
         found.marginal_error, found.joint_change, found.iterations, found.converged,
     )  # fmt: skip
 
@@ -356,27 +359,22 @@ def _exact_draws(
     del epsilon, relative, settings
     if is_traced(source[0], target[0]):
         raise TypeError("solver='exact' runs on the host and cannot be traced by jit")
-    problems = draw_problems(source, target, key, counts, repeats, classes)
-    found = [
-        exact_joint(*one)
-        for one in zip(
-            *(
-                np.asarray(part)
-                for part in (
-                    problems.source, problems.source_labels,
-                    problems.target, problems.target_labels,
-                )
-            ),
-            strict=True,
-        )
-    ]  # fmt: skip
-    nothing = jnp.zeros(repeats)
-    solved = Transport(
-        jnp.asarray(np.stack([joint for joint, _ in found])),
-        jnp.asarray(np.array([cost for _, cost in found])),
-        nothing, nothing, jnp.zeros(repeats, jnp.int32), jnp.ones(repeats, bool),
+    problems, rows = draw_problems(source, target, key, counts, repeats, classes)
+    parts = (
+        problems.source, problems.source_labels,
+        problems.target, problems.target_labels,
     )  # fmt: skip
-    return _terms(solved), jnp.zeros(())
+    found = [exact_joint(*one) for one in zip(*map(np.asarray, parts), strict=True)]
+    joints, shares, costs = (
+        jnp.asarray(np.stack(part), problems.source.dtype)
+        for part in zip(*found, strict=True)
+    )
+    nothing = jnp.zeros(repeats, costs.dtype)
+    solved = Transport(
+        joints, shares, costs, nothing, nothing,
+        jnp.zeros(repeats, jnp.int32), jnp.ones(repeats, bool),
+    )  # fmt: skip
+    return _terms(solved, rows), jnp.zeros(())
 
 
 def _average(draws: OtceDraws, epsilon: Array, **facts: Any) -> OtceResult:

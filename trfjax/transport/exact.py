@@ -12,8 +12,8 @@ def exact_joint(
     source_labels: AnyArray,
     target: AnyArray,
     target_labels: AnyArray,
-) -> tuple[np.ndarray, float]:
-    """Return the label joint and the cost of the exact plan, in float64 on the host.
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return what is read off the exact plan, in float64 on the host.
 
     Args:
         source: `(n, d)` points of equal weight.
@@ -22,7 +22,8 @@ def exact_joint(
         target_labels: `(n, t)` rows that sum to 1.
 
     Returns:
-        `(s, t)` joint that sums to 1, and the mean squared distance of matched pairs.
+        `(s, t)` joint that sums to 1, `(n, s)` mass of every target point by source
+        label, and the mean squared distance of matched pairs.
         Where several plans are optimal the one the solver finds is used.
 
     Raises:
@@ -33,13 +34,14 @@ def exact_joint(
     x, y = (np.asarray(cloud, np.float64) for cloud in (source, target))
     if len(x) != len(y):
         raise ValueError(
-            f"solver='exact' needs as many source as target points, got {len(x)} and "
-            f"{len(y)}. Draw the same number from each side, or use the entropic solver."
+            f"solver='exact' needs as many source as target points, got {len(x)} "
+            f"and {len(y)}. Draw the same number from each side, or solve entropically."
         )
     shift = x.mean(axis=0)
     x, y = x - shift, y - shift
     cost = (x**2).sum(1)[:, None] + (y**2).sum(1)[None] - 2 * x @ y.T
     rows, columns = linear_sum_assignment(cost)
-    ys, yt = np.asarray(source_labels)[rows], np.asarray(target_labels)[columns]
-    joint = ys.astype(np.float64).T @ yt.astype(np.float64) / len(x)
-    return joint, float(((x[rows] - y[columns]) ** 2).sum(axis=1).mean())
+    shares = np.zeros((len(y), np.shape(source_labels)[1]))
+    shares[columns] = np.asarray(source_labels, np.float64)[rows] / len(x)
+    joint = shares.T @ np.asarray(target_labels, np.float64)
+    return joint, shares, float(((x[rows] - y[columns]) ** 2).sum(axis=1).mean())

@@ -25,6 +25,7 @@ class Transport:
     """What is read off a plan between labelled clouds; a leading axis for batches."""
 
     joint: Float[Array, "*k s t"]  # mass between source and target labels
+    shares: Float[Array, "*k m s"]  # mass of every target point, by source label
     cost: Float[Array, "*k"]  # <plan, squared distance>, without the entropy term
     marginal_error: Float[Array, "*k"]  # L1, both sides together
     joint_change: Float[Array, "*k"]  # L1 movement of the joint in the last cycle
@@ -59,7 +60,7 @@ def couple(
     squares = jnp.sum(a * jnp.sum(x**2, axis=1)) + jnp.sum(b * jnp.sum(y**2, axis=1))
     cost = jnp.maximum(squares - 2 * solution.inner, 0) + apart
     return Transport(
-        solution.joint, cost,
+        solution.joint, lax.stop_gradient(solution.shares), cost,
         lax.stop_gradient(solution.marginal_error),
         lax.stop_gradient(solution.joint_change),
         solution.iterations, solution.converged,

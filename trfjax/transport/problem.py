@@ -38,6 +38,7 @@ class Solution:
     """
 
     joint: Any  # (s, t) mass between source and target labels
+    shares: Any  # (m, s) mass of every target point, by source label; no derivative
     inner: Any  # <plan, source . target>
     log_scale: Any  # (n,): plan = exp(2/eps x.y + log_scale + log_offset)
     log_offset: Any  # (m,)

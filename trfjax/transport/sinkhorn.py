@@ -346,20 +346,21 @@ def read_off(
     def rows(carry: tuple[Array, ...], part: tuple[Array, ...]):
         x, a, labels = part
         plan, log_scale = normalised_rows(x, a, y, scale, offset)
-        sums, joint, inner = carry
+        shares, joint, inner = carry
         read = jnp.matmul(plan, values, precision="highest")
         joint = joint + labels.T @ read[:, :classes]
         inner = inner + jnp.sum(x * read[:, classes:])
-        return (sums + plan.sum(axis=0), joint, inner), log_scale
+        return (shares + plan.T @ labels, joint, inner), log_scale
 
     names = ("source", "source_weights", "source_labels")
     parts = tuple(split_rows(getattr(problem, n), settings.block_rows) for n in names)
-    joint = jnp.zeros((problem.source_labels.shape[1], classes), y.dtype)
-    begin = (jnp.zeros_like(offset), joint, jnp.zeros((), y.dtype))
-    (sums, joint, inner), log_scale = lax.scan(rows, begin, parts)
-    error = jnp.abs(sums - problem.target_weights).sum()
+    sources = problem.source_labels.shape[1]
+    shares, joint = jnp.zeros((len(y), sources)), jnp.zeros((sources, classes))
+    begin = (shares.astype(y.dtype), joint.astype(y.dtype), jnp.zeros((), y.dtype))
+    (shares, joint, inner), log_scale = lax.scan(rows, begin, parts)
+    error = jnp.abs(shares.sum(axis=1) - problem.target_weights).sum()
     moving = change > settings.joint_tolerance
     return Solution(
-        joint, inner, join_rows(log_scale, len(problem.source)), offset, error,
+        joint, shares, inner, join_rows(log_scale, len(problem.source)), offset, error,
         change, reads + 1, (error <= settings.tolerance) & ~moving,
     )  # fmt: skip

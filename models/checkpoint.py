@@ -1,0 +1,153 @@
+"""Trained networks in one file, checked when they are read."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from trfjax.errors import DataError
+from trfjax.files import digest, read_arrays, write_arrays
+from trfjax.models import abstract_model
+from trfjax.state import ModelCard, SourceModel, TrainedModel
+
+FORMAT = 1
+
+
+def flatten(tree: PyTree) -> dict[str, Any]:
+    """Return the leaves of a tree by path, such as `encoder/0/conv1/kernel`."""
+    pairs, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {_path(keys): leaf for keys, leaf in pairs}
+
+
+def _path(keys: tuple[Any, ...]) -> str:
+    return jax.tree_util.keystr(keys, simple=True, separator="/")
+
+
+def unflatten(template: PyTree, leaves: Mapping[str, Any]) -> PyTree:
+    """Fill a tree of the template's structure, dtypes and shapes; the inverse.
+
+    Raises:
+        ValueError: when a leaf is missing, unknown, or of another shape.
+    """
+    expected = flatten(template)
+    missing = sorted(set(expected) - set(leaves))
+    unknown = sorted(set(leaves) - set(expected))
+    if missing or unknown:
+        raise ValueError(
+            f"{len(missing)} arrays are missing (first: {missing[:3]}) and "
+            f"{len(unknown)} are unknown (first: {unknown[:3]})"
+        )
+    filled = []
+    for name, leaf in expected.items():
+        value = np.asarray(leaves[name])
+        if value.size != leaf.size or (leaf.ndim and value.shape != leaf.shape):
+            raise ValueError(
+                f"array {name!r} has shape {value.shape}, expected {leaf.shape}"
+            )
+        filled.append(jnp.asarray(value.reshape(leaf.shape), leaf.dtype))
+    return jax.tree.unflatten(jax.tree.structure(template), filled)
+
+
+def save_model(path: str | Path, trained: TrainedModel) -> None:
+    """Write a trained network to one `.safetensors` file, atomically.
+
+    Raises:
+        ValueError: when the card's architecture and configuration do not describe
+            the network, so that it could not be read again.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise ValueError(f"models are saved as .safetensors, got {path.name!r}")
+    model, card = trained.model, trained.card
+    params, stats, graphdef = abstract_model(card.architecture, **card.config)
+    if graphdef != model.graphdef or _shapes((params, stats)) != _shapes(
+        (model.params, model.stats)
+    ):
+        raise ValueError(
+            f"the card says {card.architecture!r} with {card.config}, which is "
+            "another network than this one: a saved card must hold the arguments "
+            "given to create_model"
+        )
+    arrays = {name: np.asarray(leaf) for name, leaf in _arrays(model).items()}
+    metadata = {
+        "format": FORMAT,
+        "card": dataclasses.asdict(card),
+        "digest": _digest(arrays),
+    }
+    write_arrays(path, arrays, metadata)
+
+
+def load_model(path: str | Path) -> TrainedModel:
+    """Read what `save_model` wrote.
+
+    Raises:
+        DataError: when the file is damaged, or not a network this version knows.
+    """
+    arrays, metadata = read_arrays(path)
+    card = _card(path, metadata)
+    if _digest(arrays) != metadata.get("digest"):
+        raise DataError(path, "damaged: its arrays are not those saved. Copy it again.")
+    try:
+        params, stats, graphdef = abstract_model(card.architecture, **card.config)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            path, f"its network cannot be built here ({error}). Train it again."
+        ) from error
+    try:
+        parts = unflatten({"params": params, "stats": stats}, arrays)
+    except ValueError as error:
+        raise DataError(
+            path,
+            f"does not fit {card.architecture!r}: {error}. It was written by another "
+            "version; train the network again.",
+        ) from error
+    model = SourceModel(parts["params"], parts["stats"], graphdef)
+    return TrainedModel(model, card)
+
+
+def _arrays(model: SourceModel) -> dict[str, Any]:
+    return flatten({"params": model.params, "stats": model.stats})
+
+
+def _shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
+    return {path: leaf.shape for path, leaf in flatten(tree).items()}
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    return digest(*(part for name in sorted(arrays) for part in (name, arrays[name])))
+
+
+def _card(path: str | Path, metadata: Mapping[str, Any]) -> ModelCard:
+    if not {"format", "card", "digest"} <= set(metadata):
+        raise DataError(
+            path,
+            "holds arrays but no model card, so it was not written by save_model. "
+            "Read weights of other code with trfjax.models.convert.",
+        )
+    if metadata["format"] != FORMAT:
+        raise DataError(
+            path,
+            f"has format {metadata['format']}, this version reads {FORMAT}. "
+            "Upgrade trfjax.",
+        )
+    try:
+        fields = {key: _tuples(item) for key, item in metadata["card"].items()}
+        return ModelCard(**fields)
+    except (AttributeError, TypeError) as error:
+        raise DataError(path, f"its card is damaged ({error})") from error
+
+
+def _tuples(value: Any) -> Any:
+    """Undo JSON: lists were tuples."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    return value

@@ -1,0 +1,218 @@
+"""Weights of other code bases, loaded with nothing dropped in silence."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trfjax.errors import DataError, missing_extra
+from trfjax.files import read_arrays
+from trfjax.models.checkpoint import flatten, unflatten
+from trfjax.models.naming import Naming
+from trfjax.state import SourceModel, thaw
+
+TORCH_FILES = (".pth", ".pt", ".bin", ".tar", ".ckpt", ".pkl")
+NESTED = ("state_dict", "model_state", "model_state_dict", "model", "net")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportReport:
+    """What became of every tensor of a checkpoint, and of every array here."""
+
+    naming: str
+    loaded: tuple[str, ...]  # stored names
+    skipped: tuple[str, ...]  # stored, known to be without effect
+    missing: tuple[str, ...]  # expected by this network, not stored
+    unexpected: tuple[str, ...]  # stored, unknown to this network
+    misshaped: tuple[str, ...]  # stored in another shape, with both shapes
+    kept: tuple[str, ...]  # arrays here that such checkpoints do not hold
+
+    @property
+    def complete(self) -> bool:
+        """Whether every stored tensor found its place and none was lacking."""
+        return not (self.missing or self.unexpected or self.misshaped)
+
+    def __str__(self) -> str:
+        """List counts, and the first names of what did not fit."""
+        lines = [f"naming {self.naming}: {len(self.loaded)} tensors loaded"]
+        for field in ("skipped", "missing", "unexpected", "misshaped", "kept"):
+            names = getattr(self, field)
+            if names:
+                more = ", ..." if len(names) > 4 else ""
+                lines.append(f"{len(names)} {field}: {', '.join(names[:4])}{more}")
+        return "; ".join(lines)
+
+
+def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
+    """Read named arrays from `.safetensors`, `.npz`, or a torch checkpoint.
+
+    Torch checkpoints are pickles; they are read with `weights_only=True`, which needs
+    the torch extra, and only tensors come out.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    if path.suffix in (".safetensors", ".npz"):
+        return read_arrays(path)[0]
+    if path.suffix not in TORCH_FILES:
+        known = ", ".join((".safetensors", ".npz", *TORCH_FILES))
+        raise DataError(path, f"unknown kind of checkpoint; readable are {known}")
+    return _read_torch(path)
+
+
+def _read_torch(path: Path) -> dict[str, np.ndarray]:
+    try:
+        import torch
+    except ImportError as error:
+        raise missing_extra(f"reading {path.name}", "torch") from error
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            path,
+            f"damaged, or holds more than tensors, which is not loaded ({first}). "
+            "Where you trust it, save its state dict as .safetensors.",
+        ) from error
+    for key in NESTED:
+        if isinstance(stored, Mapping) and isinstance(stored.get(key), Mapping):
+            stored = stored[key]
+            break
+    if not isinstance(stored, Mapping):
+        raise DataError(path, "holds no state dict (names and tensors)")
+    tensors = {k: v for k, v in stored.items() if isinstance(v, torch.Tensor)}
+    if not tensors:
+        raise DataError(path, "holds no tensors")
+    return {str(name): _array(tensor) for name, tensor in tensors.items()}
+
+
+def from_torch_state_dict(
+    model: SourceModel,
+    mapping: Mapping[str, Any],
+    *,
+    naming: str | Naming | None = None,
+    strict: bool = True,
+) -> tuple[SourceModel, ImportReport]:
+    """Load the weights of a PyTorch network.
+
+    Args:
+        model: the network to fill.
+        mapping: stored names to arrays or tensors, as of `read_state_dict`.
+        naming: a naming the network knows, or your own; the one that fits most
+            names by default.
+        strict: raise when a tensor is missing, unexpected or of another shape.
+            Otherwise what fits is loaded and the report lists the rest.
+
+    Returns:
+        The filled network and the report.
+    """
+    label, table = _choose(model, mapping, naming)
+    stored = {_plain(name): value for name, value in mapping.items()}
+    skipped = [n for n in stored if n.endswith("num_batches_tracked")]
+    skipped += [n for n in stored if table.is_dead(n)]
+    parts = {"params": model.params, "stats": model.stats}
+    leaves, net = flatten(parts), thaw(model)
+    loaded, missing, misshaped, kept = [], [], [], []
+    for path, leaf in leaves.items():
+        here = path.split("/", 1)[1]
+        name = table.name(here)
+        if name is None or (name not in stored and table.is_optional(name)):
+            kept.append(here)
+        elif name not in stored:
+            missing.append(name)
+        else:
+            value = _convert(here, _array(stored[name]), table, net, leaf.ndim)
+            if value is None or value.shape != leaf.shape:
+                shapes = f"{np.shape(stored[name])}, expected for {leaf.shape} here"
+                misshaped.append(f"{name} {shapes}")
+            else:
+                leaves[path] = value
+            loaded.append(name)
+    unexpected = sorted(set(stored) - set(loaded) - set(skipped))
+    wrong = {item.split(" ")[0] for item in misshaped}
+    report = ImportReport(
+        label,
+        tuple(name for name in loaded if name not in wrong),
+        tuple(skipped),
+        tuple(missing),
+        tuple(unexpected),
+        tuple(misshaped),
+        tuple(kept),
+    )
+    if strict and not report.complete:
+        raise ValueError(
+            f"the checkpoint does not fit this network: {report}. Check num_classes "
+            f"and the variant, or choose a naming ({', '.join(_namings(net))}); "
+            "strict=False loads what fits."
+        )
+    parts = unflatten(parts, leaves)
+    return SourceModel(parts["params"], parts["stats"], model.graphdef), report
+
+
+def _namings(net: Any) -> Mapping[str, Naming]:
+    return getattr(net, "namings", {})
+
+
+def _choose(
+    model: SourceModel, mapping: Mapping[str, Any], naming: str | Naming | None
+) -> tuple[str, Naming]:
+    """Return the naming asked for, or the one that shares most names."""
+    if isinstance(naming, Naming):
+        return "custom", naming
+    known = _namings(thaw(model))
+    if naming is not None:
+        if naming not in known:
+            raise ValueError(
+                f"unknown naming {naming!r}; this network knows: {', '.join(known)}"
+            )
+        return naming, known[naming]
+    paths = list(flatten(model.params))
+    stored = {_plain(name) for name in mapping}
+    hits = {
+        label: sum(table.name(path) in stored for path in paths)
+        for label, table in known.items()
+    }
+    if not hits or max(hits.values()) == 0:
+        first = ", ".join(sorted(stored)[:3])
+        raise ValueError(
+            f"no tensor of this checkpoint ({first}, ...) is named as in "
+            f"{', '.join(known) or 'any naming of this network'}: it is of another "
+            "architecture, or needs its own naming"
+        )
+    label = max(hits, key=lambda key: hits[key])
+    return label, known[label]
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("module.")
+
+
+def _array(value: Any) -> np.ndarray:
+    """Return a NumPy array of an array or a tensor."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+        value = value.numpy()
+    return np.asarray(value)
+
+
+def _convert(
+    path: str, value: np.ndarray, table: Naming, net: Any, ndim: int
+) -> np.ndarray | None:
+    """Bring a stored array to the layout here; None where that cannot be."""
+    fix = table.fixes.get(path)
+    try:
+        value = fix(net, value) if fix else value
+    except ValueError:
+        return None
+    if value.ndim == 4 and ndim == 4:
+        # torch (out, in, h, w), or (in, out, h, w) where transposed.
+        return value.transpose(2, 3, 1, 0)
+    if value.ndim == 2 and ndim == 2:
+        return value.T
+    return value

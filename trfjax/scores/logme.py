@@ -1,0 +1,271 @@
+"""Logarithm of the maximum evidence of a Bayesian linear model of the labels."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Collection
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.lax import stop_gradient
+from jaxtyping import Array, Bool, Float
+
+from trfjax.arrays import is_traced, labelled_rows, safe_divide
+from trfjax.errors import ScoreWarning
+from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
+
+MODES = ("exact", "reference", "reference-2021")
+# The search for t = alpha / beta, relative to the largest eigenvalue of F F^T.
+LOWEST, HIGHEST, GRID, REFINE = 1e-10, 1e6, 64, 40
+GOLDEN = (5**0.5 - 1) / 2
+
+
+def logme(
+    features: ArrayInput,
+    labels: ArrayInput,
+    *,
+    num_classes: int | None = None,
+    weights: ArrayInput | None = None,
+    ignore: int | Collection[int] = IGNORE,
+    mode: Literal["exact", "reference", "reference-2021"] = "exact",
+    intercept: bool = False,
+) -> Float[Array, ""]:
+    r"""LogME: evidence of a linear model of the one-hot labels, per instance.
+
+    For the indicator $y$ of every class, $y \sim N(0, \beta^{-1} I + \alpha^{-1}
+    F F^T)$, and with $t = \alpha / \beta$, $k_i = 1 + \lambda_i / t$ over the
+    eigenvalues of $F F^T$ and $q(t) = \sum_i z_i^2 / k_i$, $z = U^T y$,
+
+    $$\frac1n \max_{\alpha, \beta} \log p(y) = \max_t \, -\tfrac12 \Bigl(\log 2\pi + 1
+    + \log \frac{q(t)}{n}\Bigr) - \frac{1}{2n} \sum_i \log k_i$$
+
+    averaged over the classes present. The features are not centred, so a shift of
+    them changes the value; rotation and uniform scaling do not.
+
+    Args:
+        features: `(n, d)` or `(b, h, w, d)` features of the target instances.
+        labels: target ids, `(n,)` or `(b, h, w)`.
+        num_classes: number of target classes; None re-indexes the ids present.
+        weights: multiplicity of every instance: n is their sum.
+        ignore: the label, or labels, that count for nothing.
+        mode: `"exact"` maximises the evidence by a search over `t`. The others repeat
+            the fixed-point iteration of published code, for comparison with published
+            tables: `"reference"` that of 2022, which leaves out
+            `(d - n) / 2n * log(alpha)` where `n < d`; `"reference-2021"` that of 2021.
+        intercept: centre the features and the indicators first.
+
+    Returns:
+        Log-density in nats per instance, of any sign; larger means more transferable.
+        NaN for a single class with an intercept, where nothing is left to explain.
+
+    Raises:
+        TypeError, ValueError: arrays that do not fit, labels out of range, an unknown
+            mode, nothing left to score.
+
+    Warns:
+        ScoreWarning: a single class; `"exact"` with a class whose evidence is largest
+            at an end of the search (features that explain it without error, for which
+            the evidence has no maximum, or not at all); `"reference"` with fewer
+            instances than features.
+
+    Reference:
+        You, Liu, Wang and Long, "LogME: Practical Assessment of Pre-trained Models for
+        Transfer Learning", ICML 2021; You, Liu, Zhang, Wang, Jordan and Long, "Ranking
+        and Tuning Pre-trained Models: A New Paradigm for Exploiting Model Hubs", JMLR
+        23, 2022.
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode: {mode!r} is none of {', '.join(MODES)}")
+    rows = labelled_rows(
+        ("features", "labels"), features, labels,
+        num_classes=num_classes, weights=weights, ignore=ignore,
+    )  # fmt: skip
+    found = _logme(
+        rows.features, rows.labels, rows.weights,
+        num_classes=rows.num_classes, mode=mode, intercept=intercept,
+    )  # fmt: skip
+    if not is_traced(found.score):
+        n, d = float(rows.weights.sum()), rows.features.shape[1]
+        for problem in _problems(found, n, d, mode):
+            warnings.warn(f"logme: {problem}", ScoreWarning, stacklevel=2)
+    return found.score
+
+
+class _LogME(NamedTuple):
+    score: Float[Array, ""]
+    present: Bool[Array, " c"]
+    lowest: Bool[Array, " c"]  # the optimum is at that end of the search
+    highest: Bool[Array, " c"]
+
+
+def _problems(found: _LogME, n: float, d: int, mode: str) -> list[str]:
+    """Say why the value means little."""
+    if int(found.present.sum()) == 1:
+        return ["a single class, so the value says nothing about transfer"]
+    problems = []
+    if mode == "reference" and n < d:
+        problems.append(
+            f"{n:g} instances for {d} features; mode='reference' repeats the published "
+            "fault there. Use mode='exact'."
+        )
+    low, high = (np.flatnonzero(ends) for ends in (found.lowest, found.highest))
+    if low.size:
+        problems.append(
+            f"class indices {low.tolist()} are explained without error; their evidence "
+            "grows up to the end of the search, and the value is that at the end"
+        )
+    if high.size:
+        problems.append(f"class indices {high.tolist()} are not explained at all")
+    return problems
+
+
+@functools.partial(jax.jit, static_argnames=("num_classes", "mode", "intercept"))
+def logme_core(
+    features: Features,
+    labels: Labels,
+    weights: Weights,
+    *,
+    num_classes: int,
+    mode: str = "exact",
+    intercept: bool = False,
+) -> Float[Array, ""]:
+    """Return LogME of indexed labels; rows of weight 0 count for nothing."""
+    return _logme(
+        features, labels, weights,
+        num_classes=num_classes, mode=mode, intercept=intercept,
+    ).score  # fmt: skip
+
+
+class _Problem(NamedTuple):
+    """The columns in the basis of the features."""
+
+    eigenvalues: Float[Array, " k"]  # of F F^T; the other n - k are 0
+    along: Float[Array, "c k"]  # z^2, the squared coordinates of every column
+    rest: Float[Array, " c"]  # squared length outside the span of the features
+    n: Float[Array, ""]
+
+
+@functools.partial(jax.jit, static_argnames=("num_classes", "mode", "intercept"))
+def _logme(
+    features: Features,
+    labels: Labels,
+    weights: Weights,
+    *,
+    num_classes: int,
+    mode: str,
+    intercept: bool,
+) -> _LogME:
+    n = weights.sum()
+    columns = jax.nn.one_hot(labels, num_classes, dtype=features.dtype)
+    present = _dot(weights, columns) > 0
+    if intercept:
+        features = features - _dot(weights / n, features)
+        columns = columns - _dot(weights / n, columns)
+    root = jnp.sqrt(weights)[:, None]
+    design, columns = root * features, root * columns
+    left, size, right = jnp.linalg.svd(stop_gradient(design), full_matrices=False)
+    coordinates = _dot(left.T, columns)  # (k, c)
+    rest = jnp.sum(jnp.square(columns - _dot(left, coordinates)), axis=0)
+    problem = _Problem(size**2, jnp.square(coordinates.T), rest, n)
+    if mode == "exact":
+        t, lowest, highest = _maximise(problem)
+        value = evidence(problem, t)
+        # Both terms have the derivative they would have at fixed t: q(t) is the
+        # minimum over m of |Fm - y|^2 + t |m|^2, and d log det(F^T F + t I) is
+        # 2 <F (F^T F + t I)^-1, dF>. Singular vectors need no derivative.
+        ridge = size[:, None] / (size[:, None] ** 2 + t)  # (k, c)
+        m = _dot(right.T, ridge * coordinates)
+        misfit = jnp.sum(jnp.square(_dot(design, m) - columns), axis=0)
+        misfit += t * jnp.sum(jnp.square(m), axis=0)
+        share = present / present.sum()
+        pull = _dot(left * _dot(ridge, share), right)
+        bound = -0.5 * jnp.sum(share * jnp.log(jnp.where(present, misfit, 1)))
+        bound -= jnp.sum(pull * design) / n
+    else:
+        value = jax.vmap(
+            lambda along, rest: _reference(
+                problem._replace(along=along, rest=rest), d=design.shape[1], mode=mode
+            )
+        )(problem.along, problem.rest)
+        lowest = highest = jnp.zeros_like(present)
+        bound = jnp.zeros_like(n)
+    score = jnp.sum(jnp.where(present, value, 0)) / present.sum()
+    if intercept:
+        score = jnp.where(present.sum() > 1, score, jnp.nan)
+    score = stop_gradient(score) + (bound - stop_gradient(bound))
+    return _LogME(score, present, lowest & present, highest & present)
+
+
+def evidence(problem: _Problem, t: Float[Array, "*g c"]) -> Float[Array, "*g c"]:
+    """Return the evidence of every column per instance, the best beta for each t."""
+    log_k = jnp.log1p(problem.eigenvalues / t[..., None])
+    q = jnp.sum(problem.along * jnp.exp(-log_k), axis=-1) + problem.rest
+    q = jnp.where(q > 0, q, 1)  # an absent class
+    fit = jnp.log(2 * jnp.pi) + 1 + jnp.log(q / problem.n)
+    return -0.5 * (fit + jnp.sum(log_k, axis=-1) / problem.n)
+
+
+def _maximise(
+    problem: _Problem,
+) -> tuple[Float[Array, " c"], Bool[Array, " c"], Bool[Array, " c"]]:
+    """Return the best t of every column, and whether it is the lowest or highest.
+
+    The best point of a grid in log t, then golden section between its neighbours.
+    """
+    top = problem.eigenvalues[0]
+    scale = jnp.where(top > 0, top, 1)
+    grid = jnp.linspace(np.log(LOWEST), np.log(HIGHEST), GRID, dtype=scale.dtype)
+    columns = jnp.ones_like(problem.rest)
+    on_grid = jax.lax.map(
+        lambda u: evidence(problem, scale * jnp.exp(u) * columns), grid
+    )
+    best = jnp.argmax(on_grid, axis=0)
+    low, high = grid[jnp.maximum(best - 1, 0)], grid[jnp.minimum(best + 1, GRID - 1)]
+
+    def narrow(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = ends
+        a, b = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+        left, right = (evidence(problem, scale * jnp.exp(u)) for u in (a, b))
+        return jnp.where(left >= right, low, a), jnp.where(left >= right, b, high)
+
+    low, high = jax.lax.fori_loop(0, REFINE, narrow, (low, high))
+    u = jnp.where(best == 0, low, jnp.where(best == GRID - 1, high, (low + high) / 2))
+    # Towards the high end the evidence is level, so rounding picks the place.
+    lowest = (u - grid[0] < 1e-3 * (grid[1] - grid[0])) & (top > 0)
+    highest = (u > np.log(HIGHEST) - np.log(100)) | (top == 0)
+    return scale * jnp.exp(u), lowest, highest
+
+
+def _reference(problem: _Problem, *, d: int, mode: str) -> Float[Array, ""]:
+    """Return the evidence of one column per instance as published code computes it."""
+    eigenvalues, along, rest, n = problem
+    tolerance = 1e-3 if mode == "reference" else 1e-2
+    extra = 0.0 if mode == "reference" else 1e-5
+    summed = jnp.minimum(n, d) if mode == "reference" else d
+
+    def step(state: tuple) -> tuple:
+        count, _, alpha, beta, *_ = state
+        t = alpha / beta
+        gamma = jnp.sum(eigenvalues / (eigenvalues + t))
+        length = jnp.sum(eigenvalues * along / jnp.square(t + eigenvalues))
+        misfit = jnp.sum(along / jnp.square(1 + eigenvalues / t)) + rest
+        alpha, beta = gamma / (length + 1e-5), (n - gamma) / (misfit + 1e-5)
+        settled = jnp.abs(alpha / beta - t) / t <= tolerance
+        return count + 1, settled, alpha, beta, length, misfit
+
+    one = jnp.ones_like(rest)
+    state = (0, jnp.zeros_like(rest, bool), one, one, one, one)
+    state = jax.lax.while_loop(lambda s: (s[0] < 11) & ~s[1], step, state)
+    _, _, alpha, beta, length, misfit = state
+    # Eigenvalues of 0 add log(alpha) each, as many as the code sums over.
+    log_det = jnp.sum(jnp.log1p(safe_divide(beta * eigenvalues, alpha)))
+    log_det += summed * jnp.log(alpha)
+    total = d * jnp.log(alpha) + n * jnp.log(beta) - log_det - n * jnp.log(2 * jnp.pi)
+    return (total - beta * (misfit + extra) - alpha * (length + extra)) / (2 * n)
+
+
+def _dot(a: Array, b: Array) -> Array:
+    return jnp.matmul(a, b, precision="highest")
