@@ -7,7 +7,24 @@ from typing import Any
 
 # Public name -> the module that defines it. Looked up on first use, so that
 # `import trfjax` loads neither jax nor anything that does.
-_PUBLIC: dict[str, str] = {}
+_PUBLIC: dict[str, str] = {
+    "check_score": "trfjax.scores.check",
+    "conditional_entropy": "trfjax.transport.conditional",
+    "extract": "trfjax.features.extract",
+    "finetune": "trfjax.transfer.finetune",
+    "fit_otce": "trfjax.scores.full",
+    "h_score": "trfjax.scores.hscore",
+    "leep": "trfjax.scores.leep",
+    "load_dataset": "trfjax.data",
+    "logme": "trfjax.scores.logme",
+    "nce": "trfjax.scores.nce",
+    "otce": "trfjax.scores.otce",
+    "rank": "trfjax.ranking.rank",
+    "shrunk_h_score": "trfjax.scores.hscore",
+    "SavedSource": "trfjax.ranking.rank",
+    "Source": "trfjax.ranking.rank",
+    "train": "trfjax.transfer.train",
+}
 
 __all__ = sorted(_PUBLIC)
 

@@ -79,7 +79,12 @@ def freeze(net: nnx.Module) -> SourceModel:
 def thaw(model: SourceModel, *, train: bool = False) -> Any:
     """Rebuild the module, for one call or to read its attributes."""
     net = nnx.merge(model.graphdef, model.params, model.stats)
-    return nnx.view(net, deterministic=not train, use_running_average=not train)
+    return nnx.view(
+        net,
+        raise_if_not_found=False,  # a network may have no dropout and no batch norm
+        deterministic=not train,
+        use_running_average=not train,
+    )
 
 
 def apply(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import colorsys
 import dataclasses
 from collections import Counter
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -41,6 +42,12 @@ class Summary:
     def ignored_share(self) -> float:
         """Share of all pixels that count for nothing, in 0..1."""
         return self.ignored / max(int(self.pixels.sum()) + self.ignored, 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts as plain values."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        sizes = [[*size, count] for size, count in self.sizes.items()]
+        return {**fields, "sizes": sizes, "frequencies": self.frequencies}
 
     @property
     def absent(self) -> tuple[str, ...]:

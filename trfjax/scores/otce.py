@@ -164,7 +164,7 @@ def otce(
     traced = is_traced(*jax.tree.leaves(sides), key)
     if not traced:
         # Under jit the ignored rows cannot be dropped: there they are drawn last.
-        sides = [tuple(part[side[2] > 0] for part in side) for side in sides]
+        sides = [_without_ignored(side) for side in sides]
         repeats = _useful_repeats(source, target, counts, repeats)
     run = _exact_draws if solver == "exact" else _entropic_draws
     settings = settings or Settings()
@@ -172,7 +172,8 @@ def otce(
         settings, solver="ott" if solver == "ott" else "fast"
     )
     draws, used = run(
-        *sides, jax.random.key(key) if isinstance(key, int) else key, epsilon,
+        sides[0], sides[1], jax.random.key(key) if isinstance(key, int) else key,
+        epsilon,
         counts=counts, repeats=repeats, relative=relative_epsilon, settings=settings,
         classes=(source.num_classes, target.num_classes),
     )  # fmt: skip
@@ -183,6 +184,10 @@ def otce(
     if not is_traced(result.converged) and not result.converged:
         warnings.warn(_not_converged(result), ScoreWarning, stacklevel=2)
     return result
+
+
+def _without_ignored(side: tuple[Array, ...]) -> tuple[Array, ...]:
+    return tuple(part[side[2] > 0] for part in side)
 
 
 def check_sides(

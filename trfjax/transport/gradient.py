@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +37,6 @@ from trfjax.transport.sinkhorn import solve
 CONJUGATE_STEPS = 500
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def solve_with_gradient(
     problem: Problem, epsilon: Array, settings: Settings
 ) -> Solution:
@@ -44,6 +44,11 @@ def solve_with_gradient(
 
     The other fields have a zero derivative.
     """
+    return cast(Solution, _solve(problem, epsilon, settings))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _solve(problem: Problem, epsilon: Array, settings: Settings) -> Solution:
     return _solver(settings)(problem, epsilon, settings)
 
 
@@ -56,7 +61,7 @@ def _solver(settings: Settings) -> Callable[..., Solution]:
 
 
 def _forward(problem: Problem, epsilon: Array, settings: Settings):
-    solution = solve_with_gradient(problem, epsilon, settings)
+    solution = _solver(settings)(problem, epsilon, settings)
     return solution, (problem, epsilon, solution.log_scale, solution.log_offset)
 
 
@@ -77,7 +82,7 @@ def _backward(settings: Settings, kept, cotangent: Solution):
     return d_problem, d_epsilon
 
 
-solve_with_gradient.defvjp(_forward, _backward)
+_solve.defvjp(_forward, _backward)
 
 
 def _divide(value: Array, by: Array) -> Array:

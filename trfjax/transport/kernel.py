@@ -73,7 +73,7 @@ def kept_kernel(
     if len(x) <= block:
         return normalised_rows(x, weights, y, scale, offset)
     rows, log_scale = lax.map(
-        lambda part: normalised_rows(*part, y, scale, offset),
+        lambda part: normalised_rows(part[0], part[1], y, scale, offset),
         (split_rows(x, block), split_rows(weights, block)),
     )
     return join_rows(rows, len(x)), join_rows(log_scale, len(x))
@@ -100,7 +100,7 @@ def streamed_log_scale(
 ) -> Float[Array, " n"]:
     """Return the log scales that normalise the rows, keeping no kernel."""
     log_scale = lax.map(
-        lambda part: normalised_rows(*part, y, scale, offset)[1],
+        lambda part: normalised_rows(part[0], part[1], y, scale, offset)[1],
         (split_rows(x, block), split_rows(weights, block)),
     )
     return join_rows(log_scale, len(x))

@@ -33,5 +33,10 @@ def solve_with_ott(problem: Problem, epsilon: Array, settings: Settings) -> Solu
     offset = (out.g - jnp.sum(problem.target**2, axis=1)) / epsilon
     unknown = jnp.asarray(jnp.nan, offset.dtype)
     return read_off(
-        problem, 2 / epsilon, offset, settings, change=unknown, reads=out.n_iters
+        problem,
+        2 / epsilon,
+        offset,
+        settings,
+        change=unknown,
+        reads=jnp.asarray(out.n_iters),
     )

@@ -1,0 +1,22 @@
+"""`trfjax extract`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trfjax.cli.runs import open_model, spec_of
+from trfjax.features.extract import extract
+
+
+def run(config: Any) -> int:
+    """Extract features to a file."""
+    model = open_model(config.model)
+    data = spec_of(config, config.data, seed=config.seed).load()
+    features = extract(
+        model, data,
+        spaces=config.spaces, pixels=config.pixels, strategy=config.strategy,
+        batch_size=config.batch_size, seed=config.seed,
+    )  # fmt: skip
+    features.save(config.out)
+    print(f"{features}\nsaved as {config.out}")
+    return 0

@@ -1,0 +1,111 @@
+"""`trfjax train`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from trfjax.cli.runs import MODEL, STATE, spec_of, write_config
+from trfjax.data.dataset import Dataset
+from trfjax.files import write_json
+from trfjax.models import create_model
+from trfjax.models.checkpoint import save_model
+from trfjax.state import ModelCard, TrainedModel
+from trfjax.transfer.metrics import Evaluation
+from trfjax.transfer.recipe import Recipe
+from trfjax.transfer.train import train
+
+HELD_OUT = 0.1  # share of the images, of other scenes, when no test set is named
+
+
+def run(config: Any) -> int:
+    """Train a network into a run folder."""
+    folder = Path(config.out)
+    data, test = _data(config)
+    recipe = Recipe(
+        steps=config.steps, batch_size=config.batch_size, seed=config.seed,
+        **({} if config.learning_rate is None else
+           {"learning_rate": config.learning_rate}),
+    )  # fmt: skip
+    card = ModelCard(
+        name=config.name or folder.name,
+        architecture=config.model,
+        config={"num_classes": data.num_classes, "width": config.width},
+        class_names=data.class_names,
+        input_size=config.size,
+        ignore=data.ignore,
+        trained_on=data.name,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_config(folder, config)
+    print(f"{data.name}: {len(data)} images to train, {len(test)} to test")
+    started = time.perf_counter()
+    trained, evaluation = train_to(
+        folder, card, data, test, recipe,
+        resume=config.resume, checkpoint_every=config.checkpoint_every,
+    )  # fmt: skip
+    show(evaluation)
+    print(
+        f"{trained.card.name}: {time.perf_counter() - started:.0f} s, saved as "
+        f"{folder / MODEL}",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def show(evaluation: Evaluation) -> None:
+    """Print what a network does on images it has not seen."""
+    for name, iou in zip(evaluation.class_names, evaluation.class_iou, strict=True):
+        print(f"  {name:16} IoU {'-' if np.isnan(iou) else format(iou, '.3f')}")
+    print(
+        f"mIoU {evaluation.miou:.3f}, accuracy {evaluation.accuracy:.3f}, "
+        f"log-likelihood {evaluation.log_likelihood:.3f} on {evaluation.images} images"
+    )
+
+
+def _data(config: Any) -> tuple[Dataset, Dataset]:
+    data = spec_of(config, config.data).load()
+    if config.test is not None:
+        return data, spec_of(config, config.test, split=None).load()
+    return data.split(1 - HELD_OUT, seed=config.seed)
+
+
+def train_to(
+    folder: Path,
+    card: ModelCard,
+    data: Dataset,
+    test: Dataset,
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    checkpoint_every: int = 100,
+    progress: bool = True,
+) -> tuple[TrainedModel, Evaluation]:
+    """Train a network and keep it, its curve and its evaluation in a folder."""
+    model = create_model(
+        card.architecture, key=jax.random.key(recipe.seed), **card.config
+    )
+    result = train(
+        model, data, card=card, recipe=recipe, checkpoint=folder / STATE,
+        resume=resume, checkpoint_every=checkpoint_every, evaluate_on=test,
+        progress=progress,
+    )  # fmt: skip
+    assert result.evaluation is not None  # there is a test set
+    write_json(
+        folder / "metrics.json",
+        {
+            "evaluation": result.evaluation.to_dict(),
+            "history": result.history,
+            "recipe": dataclasses.asdict(recipe),
+            "trained_on": data.name,
+            "tested_on": test.name,
+        },
+    )
+    save_model(folder / MODEL, result.trained)
+    return result.trained, result.evaluation

@@ -1,0 +1,65 @@
+"""Features that were extracted before, found again by what they depend on."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from trfjax.features.featureset import FeatureSet
+from trfjax.files import digest
+
+log = logging.getLogger("trfjax")
+
+Cache = str | Path | bool | None
+
+
+def cache_folder(cache: Cache) -> Path | None:
+    """Return the folder that `cache` stands for.
+
+    Args:
+        cache: a folder; True for `$TRFJAX_CACHE`, or else `trfjax` in the user's cache
+            folder; None or False for none.
+    """
+    if cache is None or cache is False:
+        return None
+    if cache is not True:
+        return Path(cache)
+    if chosen := os.environ.get("TRFJAX_CACHE"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "trfjax"
+
+
+def entry(folder: Path, key: dict[str, Any]) -> Path:
+    """Return the file of the features that `key` describes."""
+    return folder / "features" / f"{digest(key)}.safetensors"
+
+
+def read_entry(path: Path) -> FeatureSet | None:
+    """Read an entry; None where there is none, or it is damaged (and logged)."""
+    if not path.is_file():
+        return None
+    try:
+        return FeatureSet.load(path)
+    except (ValueError, OSError) as error:  # another process may also have removed it
+        log.warning("cache: %s; extracted again", error)
+        return None
+
+
+def write_entry(path: Path, found: FeatureSet) -> None:
+    """Write an entry; a folder that cannot be written costs time only, and is logged.
+
+    Two processes that write one entry write the same, and the last one stays.
+    """
+    try:
+        found.save(path)
+    except OSError as error:
+        log.warning("cache: %s cannot be written (%s); going on without", path, error)

@@ -1,0 +1,270 @@
+"""What the scores read: features, labels and source predictions of drawn pixels."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trfjax.arrays import as_float, as_labels, check_probs
+from trfjax.errors import DataError
+from trfjax.files import read_arrays, write_arrays
+from trfjax.typing import FEATURE_SPACES, IGNORE, FeatureSpace
+
+SCHEMA = 1  # of the files; it grows when their meaning changes
+UNKNOWN = -1  # the prediction where there is no head to make one
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FeatureSet:
+    """Drawn pixels (or images, in classification) as one network sees them.
+
+    Raises:
+        ValueError: arrays that do not belong together, values that are not finite,
+            labels outside the classes, or probabilities that are none.
+    """
+
+    features: dict[str, np.ndarray]  # space -> (n, d) float32
+    labels: np.ndarray  # (n,) int32 class indices of the data, never ignored ones
+    predictions: np.ndarray  # (n,) int32 arg-max of the source head; -1: no head known
+    image: np.ndarray  # (n,) int32 index into image_ids
+    image_ids: tuple[str, ...]
+    class_names: tuple[str, ...]  # of the data; empty: labels are only ids
+    source_class_names: tuple[str, ...]  # of the head; empty: no head known
+    ignore: int = IGNORE
+    facts: dict[str, Any] = dataclasses.field(default_factory=dict)  # JSON, provenance
+
+    def __post_init__(self) -> None:
+        _check_shapes(self)
+        _check_values(self)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """The feature spaces `space` can return."""
+        derived = "logits" in self.features
+        return tuple(
+            name
+            for name in FEATURE_SPACES
+            if name in self.features or (name == "probs" and derived)
+        )
+
+    def space(self, name: str) -> np.ndarray:
+        """Return the features of one space, `(n, d)` float32.
+
+        Probabilities are the softmax of the logits where only those are stored.
+
+        Raises:
+            ValueError: a space that is not there.
+        """
+        if name in self.features:
+            return self.features[name]
+        if name == "probs" and "logits" in self.features:
+            return softmax(self.features["logits"])
+        raise ValueError(
+            f"space: no {name!r} among these features, which hold "
+            f"{', '.join(self.spaces)}; extract them with spaces=({name!r},)"
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write one `.safetensors` file, atomically.
+
+        Raises:
+            ValueError: another suffix.
+        """
+        path = Path(path)
+        if path.suffix != ".safetensors":
+            raise ValueError(f"path: {path} must end in .safetensors")
+        arrays = {
+            **self.features,
+            "labels": self.labels,
+            "predictions": self.predictions,
+            "image": self.image,
+        }
+        metadata = {
+            "schema": SCHEMA,
+            "image_ids": self.image_ids,
+            "class_names": self.class_names,
+            "source_class_names": self.source_class_names,
+            "ignore": self.ignore,
+            "facts": self.facts,
+        }
+        # One key, since the order of several is left to chance in the file.
+        write_arrays(path, arrays, {"featureset": metadata})
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        features: FeatureSpace = "penultimate",
+        class_names: Sequence[str] | None = None,
+        source_class_names: Sequence[str] | None = None,
+        ignore: int | None = None,
+    ) -> FeatureSet:
+        """Read what `save` wrote, or arrays saved by other programs.
+
+        A foreign `.npz` or `.safetensors` holds `labels (n,)` and at least one of
+        `features`, `probs`, `logits`, `penultimate`, each `(n, d)`; `predictions (n,)`
+        and `image (n,)` are read where they are. Its ignored rows are left out.
+
+        Args:
+            path: the file.
+            features: the space of an array that is only called `features`.
+            class_names: of the data, where the file does not say.
+            source_class_names: of the source head, where the file does not say.
+            ignore: the label that counts for nothing, where the file does not say;
+                255 by default.
+
+        Raises:
+            FileNotFoundError: no such file.
+            DataError: a damaged file, object arrays, or arrays that do not fit.
+        """
+        path = Path(path)
+        arrays, metadata = read_arrays(path)
+        metadata = dict(metadata.get("featureset") or {})
+        given = {
+            "class_names": class_names,
+            "source_class_names": source_class_names,
+            "ignore": ignore,
+        }
+        known = metadata | {k: v for k, v in given.items() if v is not None}
+        try:
+            if "schema" in metadata and metadata["schema"] != SCHEMA:
+                raise ValueError(
+                    f"written in version {metadata['schema']} of the format, this is "
+                    f"version {SCHEMA}; extract the features again"
+                )
+            return cls(**_foreign(arrays, known, features))
+        except (ValueError, TypeError) as error:
+            raise DataError(path, str(error)) from error
+
+    def __str__(self) -> str:
+        sizes = ", ".join(f"{k} {v.shape[1]}" for k, v in self.features.items())
+        model = self.facts.get("model", "saved features")
+        data = self.facts.get("data", "data")
+        total = self.facts.get("total_valid")
+        of = "" if total is None else f" of {total:,}"
+        return (
+            f"{model} on {data}: {len(self):,}{of} rows from {len(self.image_ids)} "
+            f"images ({sizes}); {len(np.unique(self.labels))} classes present"
+        )
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities of `(n, d)` logits."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def head_predictions(features: Mapping[str, np.ndarray], n: int) -> np.ndarray:
+    """Return the arg-max of the source head, `(n,)` int32; -1 without a head."""
+    for name in ("logits", "probs"):
+        if name in features:
+            return features[name].argmax(axis=-1).astype(np.int32)
+    return np.full(n, UNKNOWN, np.int32)
+
+
+def _foreign(
+    arrays: Mapping[str, np.ndarray], known: Mapping[str, Any], features: FeatureSpace
+) -> dict[str, Any]:
+    """Return the arguments of `FeatureSet` that are in the arrays of a file."""
+    named = {name: arrays[name] for name in FEATURE_SPACES if name in arrays}
+    if "features" in arrays:
+        named.setdefault(features, arrays["features"])
+    if "labels" not in arrays or not named:
+        raise ValueError(
+            f"holds the arrays {sorted(arrays)}; expected 'labels' and at least one of "
+            f"'features', {', '.join(map(repr, FEATURE_SPACES))}"
+        )
+    labels = as_labels("labels", arrays["labels"])
+    for name, array in {**named, **arrays}.items():
+        if array.shape[:1] != labels.shape[:1]:
+            raise ValueError(
+                f"array {name!r} has shape {array.shape}, labels have {labels.shape}; "
+                "the first axes must agree"
+            )
+    ignore = known.get("ignore", IGNORE)
+    keep = np.flatnonzero(labels != ignore)
+    rows = {
+        name: np.asarray(as_float(name, array[keep]), np.float32)
+        for name, array in named.items()
+    }
+    predictions = arrays.get("predictions")
+    image = (
+        np.asarray(arrays["image"])[keep] if "image" in arrays else np.zeros(len(keep))
+    )
+    heads = [array.shape[1] for name, array in rows.items() if name != "penultimate"]
+    return {
+        "features": rows,
+        "labels": np.asarray(labels)[keep].astype(np.int32),
+        "predictions": head_predictions(rows, len(keep))
+        if predictions is None
+        else np.asarray(as_labels("predictions", predictions[keep])).astype(np.int32),
+        "image": np.asarray(as_labels("image", image)).astype(np.int32),
+        "image_ids": tuple(
+            known.get("image_ids") or map(str, range(int(image.max(initial=0)) + 1))
+        ),
+        "class_names": tuple(known.get("class_names") or ()),
+        "source_class_names": tuple(
+            known.get("source_class_names") or map(str, range(max(heads, default=0)))
+        ),
+        "ignore": ignore,
+        "facts": dict(known.get("facts") or {}),
+    }
+
+
+def _check_shapes(found: FeatureSet) -> None:
+    if not found.features:
+        raise ValueError("features: no space given")
+    n = len(found.labels)
+    for name, array in found.features.items():
+        if name not in FEATURE_SPACES:
+            raise ValueError(
+                f"features: {name!r} is none of {', '.join(FEATURE_SPACES)}"
+            )
+        if array.ndim != 2 or len(array) != n or not array.shape[1]:
+            raise ValueError(
+                f"features: {name!r} has shape {array.shape}, expected ({n}, d)"
+            )
+        if array.dtype != np.float32:
+            raise ValueError(f"features: {name!r} is {array.dtype}, expected float32")
+    for name in ("labels", "predictions", "image"):
+        array = getattr(found, name)
+        if array.shape != (n,) or array.dtype != np.int32:
+            raise ValueError(
+                f"{name}: {array.dtype} of shape {array.shape}, expected int32 ({n},)"
+            )
+    if n == 0:
+        raise ValueError("labels: nothing is left, every label is ignored")
+
+
+def _check_values(found: FeatureSet) -> None:
+    for name, array in found.features.items():
+        as_float(name, array)
+    if "probs" in found.features:
+        check_probs(
+            "probs",
+            found.features["probs"],
+            np.ones(len(found)),
+            instead="Store logits under the name 'logits'.",
+        )
+    if (found.labels == found.ignore).any():
+        raise ValueError(f"labels: ignored pixels (ignore={found.ignore}) among them")
+    ranges = {
+        "labels": (0, len(found.class_names)),
+        "predictions": (UNKNOWN, len(found.source_class_names)),
+        "image": (0, len(found.image_ids)),
+    }
+    for name, (low, stop) in ranges.items():
+        array = getattr(found, name)
+        if stop and (array.min() < low or array.max() >= stop):
+            raise ValueError(
+                f"{name}: values from {array.min()} to {array.max()}, expected "
+                f"{low}..{stop - 1}"
+            )

@@ -1,0 +1,267 @@
+"""Which pixels are drawn, and the values of a feature map at them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import jax
+import numpy as np
+from jaxtyping import Array
+from scipy import ndimage
+
+from trfjax.files import digest
+from trfjax.typing import AnyArray
+
+STRATEGIES = ("uniform", "balanced", "boundary", "per_image")
+RADIUS = 3  # of the boundary band, in pixels
+
+Part = tuple[np.ndarray, ...]  # priority, image, pixel, label of some pixels
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pixels:
+    """Pixels of a data set, ordered by image and place."""
+
+    image: np.ndarray  # (n,) int32
+    row: np.ndarray  # (n,) int32 on the grid of the label
+    column: np.ndarray  # (n,) int32
+    labels: np.ndarray  # (n,) int32
+    sizes: np.ndarray  # (images, 2) height and width of every label
+    total_valid: int  # pixels that could have been drawn
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def draw_pixels(
+    labels: Iterable[np.ndarray],
+    *,
+    image_ids: Sequence[str],
+    identity: str,
+    pixels: int,
+    ignore: int,
+    strategy: str = "uniform",
+    radius: int = RADIUS,
+    seed: int = 0,
+) -> Pixels:
+    """Draw pixels without replacement, in one pass over the labels.
+
+    Every pixel has a random priority that depends on the seed, `identity`, its image's
+    id and its place alone; the pixels of the lowest priorities are drawn. So the same
+    pixels are drawn for every model, and memory is bounded by what is drawn. Ignored
+    pixels are never drawn.
+
+    Args:
+        labels: `(h, w)` integers, one per image; sizes may differ.
+        image_ids: name of every image.
+        identity: name of the data set.
+        pixels: how many are drawn; all there are where they are fewer.
+        ignore: the label that counts for nothing.
+        strategy: `uniform` over all; `balanced`: as many of every class, and where a
+            class has too few, more of the others; `boundary`: uniform among those
+            within `radius` of a pixel of another class; `per_image`: as many from every
+            image (an image with too few gives all it has).
+        radius: pixels along rows, columns and diagonals, for `boundary`.
+        seed: another seed draws other pixels.
+
+    Raises:
+        ValueError: no pixel to draw from, or settings that cannot be.
+    """
+    check_drawing(pixels, strategy, radius, seed)
+    pool = _Pool(pixels, len(image_ids), strategy)
+    sizes = []
+    for index, (label, name) in enumerate(zip(labels, image_ids, strict=True)):
+        sizes.append(label.shape)
+        valid = label != ignore
+        if strategy == "boundary":
+            valid &= near_boundary(label, ignore=ignore, radius=radius)
+        place = np.flatnonzero(valid)
+        priority = _priorities(label.size, identity, name, seed)[place]
+        image = np.full(len(place), index, np.int32)
+        pool.add((priority, image, place, label.ravel()[place].astype(np.int32)))
+    _, image, place, drawn = pool.take()
+    if not len(drawn):
+        near = f" within {radius} pixels of another" if strategy == "boundary" else ""
+        raise ValueError(
+            f"{identity}: no pixel with a class{near} in {len(sizes)} images; all of "
+            f"them are ignored (ignore={ignore})"
+        )
+    grid = np.asarray(sizes, np.int64)
+    row, column = np.divmod(place, grid[image, 1])
+    return Pixels(
+        image, row.astype(np.int32), column.astype(np.int32), drawn, grid, pool.total
+    )
+
+
+def check_drawing(pixels: int, strategy: str, radius: int, seed: int) -> None:
+    """Refuse settings that cannot be.
+
+    Raises:
+        ValueError: a number below its least value, or an unknown strategy.
+    """
+    if strategy not in STRATEGIES:
+        raise ValueError(f"strategy: {strategy!r} is none of {', '.join(STRATEGIES)}")
+    for name, value, least in (
+        ("pixels", pixels, 1),
+        ("radius", radius, 1),
+        ("seed", seed, 0),
+    ):
+        if value < least:
+            raise ValueError(f"{name}: {value} is less than {least}")
+
+
+def near_boundary(label: np.ndarray, *, ignore: int, radius: int) -> np.ndarray:
+    """Say which pixels have one of another class within `radius`, `(h, w)` bool.
+
+    An ignored pixel is no class: what lies around it is no boundary.
+    """
+    valid, size = label != ignore, 2 * radius + 1
+    info = np.iinfo(np.int32)
+    ids = label.astype(np.int32)
+    highest = ndimage.maximum_filter(np.where(valid, ids, info.min), size)
+    lowest = ndimage.minimum_filter(np.where(valid, ids, info.max), size)
+    return valid & (highest != lowest)
+
+
+def sample_maps(
+    tap: AnyArray,
+    coordinates: np.ndarray,
+    size: tuple[int, int] | np.ndarray,
+    *,
+    align_corners: bool = False,
+) -> np.ndarray:
+    """Read maps at pixels of a larger or smaller grid, bilinearly.
+
+    Equal to resizing the maps to `size` and gathering, without the resized maps.
+
+    Args:
+        tap: maps `(b, h, w, d)` at their own resolution.
+        coordinates: `(n, 3)` integers: map, row and column on the grid of `size`.
+        size: height and width of that grid; `(n, 2)` where they differ.
+        align_corners: whether the corner samples of both grids coincide, or the cell
+            edges do.
+
+    Returns:
+        Values `(n, d)`, in the dtype of the maps.
+
+    Raises:
+        ValueError: coordinates outside the maps or the grid.
+    """
+    shape = np.broadcast_to(np.asarray(size), (len(coordinates), 2))
+    limit = np.column_stack([np.full(len(coordinates), tap.shape[0]), shape])
+    if ((coordinates < 0) | (coordinates >= limit)).any():
+        raise ValueError(f"coordinates: outside {tap.shape[0]} maps of size {size}")
+    n = len(coordinates)
+    # Few shapes, so few compilations: the number of pixels is rounded up.
+    room = max(256, 1 << max(n - 1, 0).bit_length()) - n
+    image = np.pad(coordinates[:, 0].astype(np.int32), (0, room))
+    axes = []
+    for axis in (0, 1):
+        found = _between(
+            coordinates[:, 1 + axis], tap.shape[1 + axis], shape[:, axis], align_corners
+        )
+        axes.append(tuple(np.pad(array, (0, room)) for array in found))
+    if all(not weight.any() for _, _, weight in axes):
+        values = _pick(tap, image, axes[0][0], axes[1][0])
+    else:
+        values = _bilinear(tap, image, axes[0], axes[1])
+    return np.asarray(values)[:n]
+
+
+def _between(
+    place: np.ndarray, length: int, target: np.ndarray, align_corners: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the cells below and above each place, and the weight of the one above."""
+    if align_corners:
+        position = place * ((length - 1) / np.maximum(target - 1, 1))
+    else:
+        position = np.maximum((place + 0.5) * (length / target) - 0.5, 0)
+    low = np.minimum(np.floor(position).astype(np.int32), length - 1)
+    high = np.minimum(low + 1, length - 1)
+    return low, high, np.where(high > low, position - low, 0).astype(np.float32)
+
+
+@jax.jit
+def _pick(tap: Array, image: Array, row: Array, column: Array) -> Array:
+    return tap[image, row, column]
+
+
+@jax.jit
+def _bilinear(
+    tap: Array, image: Array, rows: tuple[Array, ...], columns: tuple[Array, ...]
+) -> Array:
+    top, bottom, down = rows
+    left, right, along = columns
+    down, along = (w[:, None].astype(tap.dtype) for w in (down, along))
+
+    def at(row: Array) -> Array:
+        return (1 - along) * tap[image, row, left] + along * tap[image, row, right]
+
+    return (1 - down) * at(top) + down * at(bottom)
+
+
+def _priorities(count: int, identity: str, name: str, seed: int) -> np.ndarray:
+    number = int(digest(identity, name, seed), 16)
+    return np.random.default_rng(number).random(count)
+
+
+class _Pool:
+    """The pixels of lowest priority seen so far, apart for each class or image."""
+
+    def __init__(self, pixels: int, images: int, strategy: str) -> None:
+        self.pixels, self.images, self.strategy = pixels, images, strategy
+        self.parts: dict[int, list[Part]] = {}
+        self.total = 0
+
+    def add(self, part: Part) -> None:
+        """Take the valid pixels of one image, the images in order."""
+        self.total += len(part[0])
+        if self.strategy == "balanced":
+            for group in np.unique(part[3]):
+                of = part[3] == group
+                self._add(int(group), tuple(array[of] for array in part), self.pixels)
+        elif self.strategy == "per_image":
+            index = len(self.parts)
+            share, rest = divmod(self.pixels, self.images)
+            self._add(index, part, share + (index < rest))
+        else:
+            self._add(0, part, self.pixels)
+
+    def _add(self, group: int, part: Part, quota: int) -> None:
+        kept = self.parts.setdefault(group, [])
+        kept.append(_lowest(part, quota))
+        if sum(len(p[0]) for p in kept) > 2 * quota:
+            kept[:] = [_lowest(_joined(kept), quota)]
+
+    def take(self) -> Part:
+        """Return what is drawn, by image and place."""
+        groups = [_joined(kept) for kept in self.parts.values()]
+        if self.strategy != "per_image":
+            quotas = _even([len(group[0]) for group in groups], self.pixels)
+            groups = [_lowest(g, q) for g, q in zip(groups, quotas, strict=True)]
+        drawn = _joined(groups)
+        order = np.lexsort((drawn[2], drawn[1]))
+        return tuple(array[order] for array in drawn)
+
+
+def _joined(parts: Sequence[Part]) -> Part:
+    if not parts:
+        return tuple(np.zeros(0, t) for t in (float, np.int32, np.int64, np.int32))
+    return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+
+
+def _lowest(part: Part, count: int) -> Part:
+    if len(part[0]) <= count:
+        return part
+    chosen = np.argpartition(part[0], count)[:count] if count else []
+    return tuple(array[np.asarray(chosen, np.int64)] for array in part)
+
+
+def _even(sizes: Sequence[int], total: int) -> list[int]:
+    """Share out `total` evenly, no one more than there is."""
+    quotas = [0] * len(sizes)
+    for left, index in enumerate(np.argsort(sizes, kind="stable")):
+        quotas[index] = min(sizes[index], total // (len(sizes) - left))
+        total -= quotas[index]
+    return quotas

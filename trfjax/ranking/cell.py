@@ -1,0 +1,86 @@
+"""One finished cell of a ranking: a source, a score, and what there is to say of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from trfjax.errors import DataError
+from trfjax.files import read_json, strict, write_json
+
+SCHEMA = 1
+Status = Literal["ok", "failed"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """The score of one source on one target.
+
+    `standard_error` is over draws of pixels (OTCE only). `replicates` are the score on
+    resampled target images, and draws where there are any; the interval is theirs.
+    """
+
+    source: str
+    target: str
+    metric: str
+    status: Status = "ok"
+    score: float = float("nan")
+    standard_error: float = float("nan")
+    replicates: tuple[float, ...] = ()
+    features: str = ""  # the feature space the score was computed on
+    seconds: float = 0.0
+    error: str = ""
+    warnings: tuple[str, ...] = ()
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def bootstrap_error(self) -> float:
+        """Standard deviation over resampled images; NaN when there are none."""
+        values = np.asarray(self.replicates)
+        return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+
+    def interval(self, level: float = 0.9) -> tuple[float, float]:
+        """Return the percentile interval of the replicates; NaN when there are none."""
+        if len(self.replicates) < 2:
+            return float("nan"), float("nan")
+        low, high = np.quantile(self.replicates, [(1 - level) / 2, (1 + level) / 2])
+        return float(low), float(high)
+
+    def record(self) -> dict[str, Any]:
+        """Return the cell as strict JSON."""
+        low, high = self.interval()
+        derived = dict(bootstrap_error=self.bootstrap_error, low=low, high=high)
+        return strict({"schema": SCHEMA, **dataclasses.asdict(self), **derived})
+
+
+def read_cell(path: str | Path) -> Cell:
+    """Read a cell from its JSON record.
+
+    Raises:
+        DataError: a file that is damaged or of another schema.
+    """
+    return cell_of(read_json(path), path)
+
+
+def cell_of(record: Any, path: str | Path) -> Cell:
+    """Return the cell of a record read from a file."""
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise DataError(path, f"not a cell record of schema {SCHEMA}; remove it")
+    names = [field.name for field in dataclasses.fields(Cell)]
+    try:
+        values = {name: record[name] for name in names}
+    except KeyError as error:
+        raise DataError(path, f"the field {error} is missing; remove it") from error
+    for name in ("score", "standard_error"):
+        values[name] = float("nan") if values[name] is None else values[name]
+    for name in ("replicates", "warnings"):
+        values[name] = tuple(values[name])
+    return Cell(**values)
+
+
+def write_cell(path: str | Path, cell: Cell) -> None:
+    """Write a cell, whole or not at all."""
+    write_json(path, cell.record())
