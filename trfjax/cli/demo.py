@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
-from trfjax.cli.rank import write_results
 from trfjax.cli.runs import DataSpec
-from trfjax.cli.study import Study, judgement, run_study, write_outcome
+from trfjax.cli.study import Study, report_study
 from trfjax.data import contact_sheet
 from trfjax.files import atomic_path
 from trfjax.transfer.recipe import Recipe
@@ -39,27 +37,10 @@ def study_of(config: Any) -> Study:
     )
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)
-
-
 def run(config: Any) -> int:
     """Run the demo and print where its report is."""
     folder, study = Path(config.out), study_of(config)
-    started = time.perf_counter()
-    print(f"{len(study.sources)} source networks, one city each:")
     with atomic_path(folder / "target.png") as temporary:
         contact_sheet(study.target.load().shots(12, seed=config.seed)).save(temporary)
-    outcome = run_study(study, folder, say=_say)
-    print(
-        f"\nDoes it predict transfer to {TARGET}, measured with {study.seeds} as seeds?"
-    )
-    print(judgement(outcome))
-    names = "  ".join(f"{k} {v:.0f} s" for k, v in outcome.timings.items())
-    print(f"\n{names}")
-    write_outcome(outcome, folder)
-    report = write_results(
-        outcome.ranking, folder, measured=outcome.measured, timings=outcome.timings
-    )
-    print(f"done in {time.perf_counter() - started:.0f} s; report: {report}")
+    report_study(study, folder)
     return 0

@@ -6,14 +6,15 @@ Everything is kept in a folder and read back by a second run with the same optio
 from __future__ import annotations
 
 import dataclasses
-import json
+import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
+from trfjax.cli.rank import write_results
 from trfjax.cli.runs import MODEL, DataSpec
 from trfjax.cli.train import train_to
 from trfjax.data.dataset import Dataset
@@ -28,7 +29,6 @@ from trfjax.transfer.empirical import MEASURES, empirical_transferability, relia
 from trfjax.transfer.finetune import FINETUNE
 from trfjax.transfer.recipe import Recipe
 
-Say = Callable[[str], None]
 Measured = dict[str, dict[str, list[float]]]  # by source and measure, one per seed
 
 
@@ -63,7 +63,7 @@ class Outcome:
     timings: dict[str, float]  # seconds; what was read back counts as when it was made
 
 
-def run_study(study: Study, folder: Path, *, say: Say = print) -> Outcome:
+def run_study(study: Study, folder: Path) -> Outcome:
     """Run a study, or what is left of it."""
     pool, test = (spec.load() for spec in (study.target, study.test))
     trained, data, own, seconds = {}, {}, {}, {}
@@ -71,7 +71,7 @@ def run_study(study: Study, folder: Path, *, say: Say = print) -> Outcome:
         data[name] = spec.load()
         trained[name], facts = _source(study, name, spec, data[name], folder, i)
         own[name], seconds[name] = facts["miou"], facts["seconds"]
-        say(
+        _say(
             f"  {name:12} {len(data[name]):4} images, mIoU {own[name]:.3f} on held-out "
             f"images of its own, {seconds[name]:.0f} s"
         )
@@ -86,8 +86,8 @@ def run_study(study: Study, folder: Path, *, say: Say = print) -> Outcome:
         folder / "ranking" / "seconds.json", time.perf_counter() - started,
         digest(ranking.settings, *(sorted(trained))),
     )  # fmt: skip
-    say(f"\n{ranking}\n")
-    measured, unchanged, measuring = _measure(study, trained, pool, test, folder, say)
+    _say(f"\n{ranking}\n")
+    measured, unchanged, measuring = _measure(study, trained, pool, test, folder)
     timings = {
         "train sources": sum(seconds.values()),
         "rank": ranking_seconds,
@@ -152,7 +152,6 @@ def _measure(
     pool: Dataset,
     test: Dataset,
     folder: Path,
-    say: Say,
 ) -> tuple[Measured, dict[str, float], float]:
     """Fine-tune every source with every seed and test it on other images."""
     from trfjax.transfer.metrics import evaluate
@@ -188,7 +187,7 @@ def _measure(
         unchanged[name] = kept["unchanged"]
         seconds += kept["seconds"]
         values = {m: np.array(kept[m]) for m in MEASURES}
-        say(
+        _say(
             f"  {name:12} accuracy {unchanged[name]:.3f} -> "
             f"{values['accuracy'].mean():.3f} +- {np.ptp(values['accuracy']) / 2:.3f}, "
             f"mIoU {values['miou'].mean():.3f}, "
@@ -218,11 +217,30 @@ def judgement(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
-def write_outcome(outcome: Outcome, folder: Path) -> None:
-    """Keep what the report needs, so that it can be written again."""
-    write_json(folder / "outcome.json", json.loads(json.dumps({
-        "measured": outcome.measured,
-        "own": outcome.own,
-        "unchanged": outcome.unchanged,
-        "timings": outcome.timings,
-    })))  # fmt: skip
+def report_study(study: Study, folder: Path) -> Path:
+    """Run a study, print what it found and write its report; return the path."""
+    started = time.perf_counter()
+    _say(f"{len(study.sources)} source networks:")
+    outcome = run_study(study, folder)
+    _say(
+        f"\nDoes it predict transfer to {study.target.name}? Measured with "
+        f"{len(study.seeds)} draws of {study.shots} shots:\n{judgement(outcome)}\n"
+    )
+    _say("  ".join(f"{k} {v:.0f} s" for k, v in outcome.timings.items()))
+    # Kept so that the report can be written again.
+    write_json(folder / "outcome.json", dataclasses.asdict(
+        dataclasses.replace(outcome, ranking=None)  # pyright: ignore
+    ))  # fmt: skip
+    report = write_results(
+        outcome.ranking, folder, measured=outcome.measured, timings=outcome.timings
+    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    _say(
+        f"done in {time.perf_counter() - started:.0f} s, peak memory {peak:.1f} GB; "
+        f"report: {report}"
+    )
+    return report
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
