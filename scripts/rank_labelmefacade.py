@@ -24,7 +24,7 @@ class Config:
     target: str = "palma"
     height: int = 96
     width: int = 128
-    base: int = 12  # base width of the U-Nets
+    base: int = 8  # base width of the U-Nets
     steps: int = 250  # of training a source
     shots: int = 20  # labelled target images
     pixels: int = 10_000  # N

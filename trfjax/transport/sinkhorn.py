@@ -14,6 +14,7 @@ joint can look settled while it is still wrong in the second digit.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -38,9 +39,12 @@ STAGE_FACTOR = 4.0  # epsilon shrinks by this from stage to stage
 STAGE_START = 50.0  # the largest exponent the first stage may have
 STAGE_TOLERANCE = 0.05  # marginal error at which a stage hands over to the next
 STAGE_VISITS = 4  # kernels a stage may build before it hands over anyway
-SINKHORN_STEPS = 5  # per cycle
+SINKHORN_STEPS = 2  # per cycle
 NEWTON_STEPS = 60  # products of one conjugate-gradient solve at most
+NEWTON_TOLERANCE = 0.05  # of the squared residual, against that at the start
 CYCLES = 20  # per kernel
+COARSE_STEP = 8  # a large problem starts from the potentials of every 8th point
+COARSE_ABOVE = 4_000_000  # kernel entries above which that pays
 # A kernel entry lost to underflow may regrow by exp(2 MOVE) before the kernel is built
 # anew: 2 MOVE + 2 log N + log(1/tolerance) must stay below 87, the float32 range.
 MOVE = 20.0
@@ -92,7 +96,15 @@ def solve(
     scale = jnp.asarray(2 / epsilon, problem.source.dtype)
     kept = len(problem.source) * len(problem.target) <= settings.dense_limit
     clouds = Clouds(problem, scale, kept, settings.block_rows)
-    state = _first(problem, scale, start)
+    state = _first(problem, scale)
+    if start is None and len(problem.source) * len(problem.target) > COARSE_ABOVE:
+        start = _coarse_start(problem, epsilon, settings)
+        # Where epsilon is small against the cost, the potentials of a sample are too
+        # far from those of the whole: there the stages lead nearer.
+        start = jnp.where(state.left > 0, state.offset, start)
+        state = state._replace(offset=start)
+    elif start is not None:
+        state = state._replace(left=jnp.zeros_like(state.left), offset=start)
     state = lax.while_loop(
         lambda s: ~_finished(s, settings), lambda s: _visit(s, clouds, settings), state
     )
@@ -101,7 +113,30 @@ def solve(
     )
 
 
-def _first(problem: Problem, scale: Array, start: Array | None) -> Stage:
+def _coarse_start(
+    problem: Problem, epsilon: Array, settings: Settings
+) -> Float[Array, " m"]:
+    """Solve every `COARSE_STEP`-th point, and extend the potentials to all of them."""
+    coarse = Problem(
+        *(
+            part[::COARSE_STEP]
+            for part in (
+                problem.source, problem.target,
+                problem.source_weights, problem.target_weights,
+                problem.source_labels, problem.target_labels,
+            )
+        )
+    )  # fmt: skip
+    a, b = (w / w.sum() for w in (coarse.source_weights, coarse.target_weights))
+    coarse = dataclasses.replace(coarse, source_weights=a, target_weights=b)
+    found = solve(coarse, epsilon, settings)
+    return column_offset(
+        coarse.source, found.log_scale, problem.target, problem.target_weights,
+        2 / epsilon, block=settings.block_rows,
+    )  # fmt: skip
+
+
+def _first(problem: Problem, scale: Array) -> Stage:
     """Return the state before the first stage."""
     nothing = jnp.zeros((), problem.source.dtype)
     joint = jnp.zeros(
@@ -112,8 +147,6 @@ def _first(problem: Problem, scale: Array, start: Array | None) -> Stage:
     # The offset of a plan that knows nothing of the source but its mean.
     square = jnp.sum(problem.target**2, axis=1)
     offset = log_weights(problem.target_weights) - first * square / 2
-    if start is not None:
-        stages, offset = jnp.zeros_like(stages), start
     return Stage(
         stages, jnp.zeros((), jnp.int32), offset, joint,
         nothing + 2, nothing + 2, jnp.zeros((), jnp.int32),
@@ -268,7 +301,11 @@ def _newton(
 
     def going(state: tuple[Array, ...]) -> Array:
         *_, size, products = state
-        return (size > 0.01 * first) & (products < NEWTON_STEPS) & (error > enough)
+        return (
+            (size > NEWTON_TOLERANCE * first)
+            & (products < NEWTON_STEPS)
+            & (error > enough)
+        )
 
     def advance(state: tuple[Array, ...]) -> tuple[Array, ...]:
         d, residual, direction, size, products = state
