@@ -7,52 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
 from trfjax.errors import DataError
-from trfjax.files import digest, read_arrays, write_arrays
+from trfjax.files import read_arrays, write_arrays
 from trfjax.models import abstract_model
 from trfjax.state import ModelCard, SourceModel, TrainedModel
+from trfjax.trees import arrays_digest, flatten, unflatten
 
 FORMAT = 1
-
-
-def flatten(tree: PyTree) -> dict[str, Any]:
-    """Return the leaves of a tree by path, such as `encoder/0/conv1/kernel`."""
-    pairs, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {_path(keys): leaf for keys, leaf in pairs}
-
-
-def _path(keys: tuple[Any, ...]) -> str:
-    return jax.tree_util.keystr(keys, simple=True, separator="/")
-
-
-def unflatten(template: PyTree, leaves: Mapping[str, Any]) -> PyTree:
-    """Fill a tree of the template's structure, dtypes and shapes; the inverse.
-
-    Raises:
-        ValueError: when a leaf is missing, unknown, or of another shape.
-    """
-    expected = flatten(template)
-    missing = sorted(set(expected) - set(leaves))
-    unknown = sorted(set(leaves) - set(expected))
-    if missing or unknown:
-        raise ValueError(
-            f"{len(missing)} arrays are missing (first: {missing[:3]}) and "
-            f"{len(unknown)} are unknown (first: {unknown[:3]})"
-        )
-    filled = []
-    for name, leaf in expected.items():
-        value = np.asarray(leaves[name])
-        if value.size != leaf.size or (leaf.ndim and value.shape != leaf.shape):
-            raise ValueError(
-                f"array {name!r} has shape {value.shape}, expected {leaf.shape}"
-            )
-        filled.append(jnp.asarray(value.reshape(leaf.shape), leaf.dtype))
-    return jax.tree.unflatten(jax.tree.structure(template), filled)
 
 
 def save_model(path: str | Path, trained: TrainedModel) -> None:
@@ -79,7 +43,7 @@ def save_model(path: str | Path, trained: TrainedModel) -> None:
     metadata = {
         "format": FORMAT,
         "card": dataclasses.asdict(card),
-        "digest": _digest(arrays),
+        "digest": arrays_digest(arrays),
     }
     write_arrays(path, arrays, metadata)
 
@@ -92,7 +56,7 @@ def load_model(path: str | Path) -> TrainedModel:
     """
     arrays, metadata = read_arrays(path)
     card = _card(path, metadata)
-    if _digest(arrays) != metadata.get("digest"):
+    if arrays_digest(arrays) != metadata.get("digest"):
         raise DataError(path, "damaged: its arrays are not those saved. Copy it again.")
     try:
         params, stats, graphdef = abstract_model(card.architecture, **card.config)
@@ -118,10 +82,6 @@ def _arrays(model: SourceModel) -> dict[str, Any]:
 
 def _shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
     return {path: leaf.shape for path, leaf in flatten(tree).items()}
-
-
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    return digest(*(part for name in sorted(arrays) for part in (name, arrays[name])))
 
 
 def _card(path: str | Path, metadata: Mapping[str, Any]) -> ModelCard:

@@ -12,9 +12,9 @@ import numpy as np
 
 from trfjax.errors import DataError, missing_extra
 from trfjax.files import read_arrays
-from trfjax.models.checkpoint import flatten, unflatten
 from trfjax.models.naming import Naming
 from trfjax.state import SourceModel, thaw
+from trfjax.trees import flatten, unflatten
 
 TORCH_FILES = (".pth", ".pt", ".bin", ".tar", ".ckpt", ".pkl")
 NESTED = ("state_dict", "model_state", "model_state_dict", "model", "net")

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = {"typing", "errors", "files", "arrays"}
+BASE = {"typing", "errors", "files", "arrays", "trees"}
 ALLOWED = {
     "typing": set(),
     "errors": set(),
     "files": {"errors"},
     "arrays": {"typing", "errors"},
+    "trees": {"files"},
     "state": BASE,
     "data": BASE,
     "transport": BASE,

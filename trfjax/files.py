@@ -16,6 +16,8 @@ import numpy as np
 
 from trfjax.errors import DataError
 
+HEADER = "trfjax"  # the key of our metadata in a .safetensors file
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -80,7 +82,8 @@ def write_arrays(
     """Write named arrays and JSON metadata to one `.safetensors` file, atomically."""
     from safetensors.numpy import save_file
 
-    header = {key: json.dumps(strict(item)) for key, item in (metadata or {}).items()}
+    # One key: the order of several would differ from write to write.
+    header = {HEADER: json.dumps(strict(metadata or {}), sort_keys=True)}
     plain = {key: np.ascontiguousarray(item) for key, item in arrays.items()}
     with atomic_path(path) as temporary:
         save_file(plain, temporary, metadata=header)
@@ -97,9 +100,7 @@ def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
 
     try:
         with safe_open(path, framework="numpy") as opened:
-            metadata = {
-                key: json.loads(item) for key, item in (opened.metadata() or {}).items()
-            }
+            metadata = json.loads((opened.metadata() or {}).get(HEADER, "{}"))
             arrays = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
     except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(
@@ -114,7 +115,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 
     arrays: dict[str, np.ndarray] = {}
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as archive:
             for name in archive.files:
                 arrays[name] = archive[name]
     except ValueError as error:

@@ -10,9 +10,9 @@ from network_cases import CASES, CLASSES, build, shape_of
 
 from trfjax.files import write_arrays
 from trfjax.models import create_model
-from trfjax.models.checkpoint import flatten
 from trfjax.models.convert import from_torch_state_dict, read_state_dict
 from trfjax.state import SourceModel, thaw
+from trfjax.trees import flatten
 
 
 def namings_of(case):

@@ -10,8 +10,9 @@ from network_cases import CASES, CLASSES, build, images
 
 from trfjax.errors import DataError
 from trfjax.files import read_arrays, write_arrays
-from trfjax.models.checkpoint import flatten, load_model, save_model, unflatten
+from trfjax.models.checkpoint import load_model, save_model
 from trfjax.state import ModelCard, TrainedModel, apply
+from trfjax.trees import flatten, unflatten
 
 NAMES = ('say "road"', "Straße\n", "日本/道", "\ud800", "", "a,b;c")
 

@@ -10,8 +10,8 @@ import pytest
 from network_cases import CASES, CLASSES, build, channels, images, shape_of
 
 from trfjax.models import abstract_model, create_model, list_models
-from trfjax.models.checkpoint import flatten
 from trfjax.state import SourceModel, apply, apply_train, taps
+from trfjax.trees import flatten
 
 CLASSIFIERS = ("lenet", "resnet18", "resnet101", "conv4")
 STEPS = (  # one of each architecture; the rest differ in shapes only

@@ -61,7 +61,7 @@ def test_another_network_is_refused(saved):
     path, _, belongs = saved
     with pytest.raises(DataError, match=r"belongs to another network.*has shape"):
         load_state(path, template(width=4), **belongs)
-    with pytest.raises(DataError, match="arrays do not match"):
+    with pytest.raises(DataError, match="arrays are missing"):
         load_state(path, dataclasses.replace(template(), opt_state=()), **belongs)
 
 

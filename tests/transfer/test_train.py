@@ -110,7 +110,7 @@ def test_evaluates_and_learns():
     result = fit(
         network(width=4),
         squares(8),
-        changed(steps=30, batch_size=4, learning_rate=3e-2),
+        changed(steps=80, batch_size=4, learning_rate=3e-2),
         evaluate_on=squares(4, seed=9),
     )
     losses = result.history["loss"]

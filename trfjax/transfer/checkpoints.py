@@ -8,17 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
 
 from trfjax.data import Dataset
 from trfjax.errors import DataError
-from trfjax.files import digest, read_arrays, strict, write_arrays
+from trfjax.files import read_arrays, strict, write_arrays
 from trfjax.state import ModelCard
 from trfjax.transfer.loop import TrainState
-from trfjax.transfer.recipe import Recipe, leaf_path
+from trfjax.transfer.recipe import Recipe
+from trfjax.trees import arrays_digest, flatten, unflatten
 
 FORMAT = 1
 
@@ -39,12 +37,12 @@ def save_state(
     """
     check_suffix(path)
     # A number is stored as a vector of one, which is what the file format gives back.
-    arrays = {name: np.atleast_1d(leaf) for name, leaf in _flatten(state).items()}
+    arrays = {name: np.atleast_1d(leaf) for name, leaf in flatten(state).items()}
     metadata = {
         "training": FORMAT,
         "belongs": _belongs(recipe, card, dataset),
         "losses": list(losses),
-        "digest": _digest(arrays),
+        "digest": arrays_digest(arrays),
     }
     write_arrays(path, arrays, metadata)
 
@@ -75,9 +73,15 @@ def load_state(
             "Train again without resume.",
         )
     _check_belongs(path, metadata["belongs"], _belongs(recipe, card, dataset))
-    if _digest(arrays) != metadata["digest"]:
+    if arrays_digest(arrays) != metadata["digest"]:
         raise DataError(path, "damaged: its arrays are not those saved. Copy it again.")
-    return _unflatten(path, template, arrays), [float(x) for x in metadata["losses"]]
+    try:
+        state = unflatten(template, arrays)
+    except ValueError as error:
+        raise DataError(
+            path, f"belongs to another network: {error}. Train without resume."
+        ) from error
+    return state, [float(x) for x in metadata["losses"]]
 
 
 def check_suffix(path: str | Path) -> None:
@@ -114,36 +118,3 @@ def _check_belongs(path: str | Path, saved: Any, now: Mapping[str, Any]) -> None
             + (f"; also different: {', '.join(differ[1:])}" if differ[1:] else "")
             + ". Use the same settings and data, or train without resume.",
         )
-
-
-def _flatten(tree: PyTree) -> dict[str, Any]:
-    pairs, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {leaf_path(keys): leaf for keys, leaf in pairs}
-
-
-def _unflatten(
-    path: str | Path, template: PyTree, arrays: Mapping[str, np.ndarray]
-) -> PyTree:
-    expected = _flatten(template)
-    differ = sorted(set(expected) ^ set(arrays))
-    if differ:
-        raise DataError(
-            path,
-            f"belongs to another network: {len(differ)} arrays do not match, the "
-            f"first is {differ[0]!r}. Train without resume.",
-        )
-    filled = []
-    for name, leaf in expected.items():
-        value = arrays[name]
-        if value.size != leaf.size or (leaf.ndim and value.shape != leaf.shape):
-            raise DataError(
-                path,
-                f"belongs to another network: {name!r} has shape {value.shape}, "
-                f"expected {leaf.shape}. Train without resume.",
-            )
-        filled.append(jnp.asarray(value.reshape(leaf.shape), leaf.dtype))
-    return jax.tree.unflatten(jax.tree.structure(template), filled)
-
-
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    return digest(*(part for name in sorted(arrays) for part in (name, arrays[name])))

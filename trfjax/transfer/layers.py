@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
 from trfjax.state import SourceModel, apply, freeze, thaw
-from trfjax.transfer.recipe import layer_of, leaf_path
+from trfjax.transfer.recipe import layer_of
+from trfjax.trees import flatten
 
 Rebuild = Callable[[int], SourceModel]  # number of classes -> a fresh network
 MODES = ("full", "head", "last-<k>", "norm")
@@ -165,7 +166,7 @@ def _transplant(
     """Keep every layer whose shape does not depend on the number of classes."""
     fresh = rebuild(num_classes)
     other = jax.eval_shape(lambda: rebuild(num_classes + 1))
-    old, new, varied = map(_by_path, (model, fresh, other))
+    old, new, varied = map(flatten, (model, fresh, other))
     head = {
         path.rpartition("/")[0]
         for path, leaf in new.items()
@@ -190,15 +191,10 @@ def _transplant(
     return built, frozenset(layers)
 
 
-def _by_path(tree: PyTree) -> dict[str, Any]:
-    pairs, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {leaf_path(keys): leaf for keys, leaf in pairs}
-
-
 def _leaf_names(params: PyTree) -> dict[str, set[str]]:
     """Return, for every layer, the names of its arrays."""
     found: dict[str, set[str]] = {}
-    for path in _by_path(params):
+    for path in flatten(params):
         layer, _, name = path.rpartition("/")
         found.setdefault(layer, set()).add(name)
     return found

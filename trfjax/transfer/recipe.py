@@ -10,6 +10,7 @@ import optax
 from jaxtyping import PyTree
 
 from trfjax.transfer.augment import STANDARD, Augment
+from trfjax.trees import leaf_path
 
 ClassWeighting = Literal["none", "sqrt", "balanced"]
 BatchNorm = Literal["adapt", "frozen"]
@@ -100,11 +101,6 @@ def optimiser(
         )
 
     return optax.partition({"moves": moving, "stays": optax.set_to_zero()}, label)
-
-
-def leaf_path(keys: tuple[Any, ...]) -> str:
-    """Return the path of a leaf, such as `decoder/3/conv2/kernel`."""
-    return jax.tree_util.keystr(keys, simple=True, separator="/")
 
 
 def layer_of(keys: tuple[Any, ...]) -> str:
