@@ -61,7 +61,11 @@ def test_imports_follow_the_direction_of_data(path):
         top = name.split(".")[0]
         if top in ONLY:
             assert path.is_relative_to(ROOT / ONLY[top]), f"{path} imports {top}"
-        if top != "trfjax" or name == "trfjax" or part in ("__init__", "cli"):
+        if (
+            top != "trfjax"
+            or name == "trfjax"
+            or part in ("__init__", "__main__", "cli")
+        ):
             continue
         other = name.split(".")[1]
         assert other == part or other in ALLOWED[part], f"{part} imports {name}"

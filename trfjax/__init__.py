@@ -14,6 +14,7 @@ _PUBLIC: dict[str, str] = {
     "finetune": "trfjax.transfer.finetune",
     "fit_otce": "trfjax.scores.full",
     "h_score": "trfjax.scores.hscore",
+    "jc_otce": "trfjax.scores.jc_otce",
     "leep": "trfjax.scores.leep",
     "load_dataset": "trfjax.data",
     "logme": "trfjax.scores.logme",

@@ -33,6 +33,7 @@ def test_otce_passes_the_battery():
     check_score("otce")
 
 
+@pytest.mark.slow
 def test_otce_passes_it_in_float64(x64):
     check_score("otce")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +42,11 @@ def run(argv: list[str]) -> int:
         return 0
     name, *rest = argv
     if name not in COMMANDS:
-        print(f"trfjax: unknown command {name!r}\n\n{overview()}", file=sys.stderr)
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        print(
+            f"trfjax: unknown command {name!r}{hint}\n\n{overview()}", file=sys.stderr
+        )
         return USAGE
     debug = "--debug" in rest
     rest = [word for word in rest if word != "--debug"]
@@ -58,7 +64,7 @@ def run(argv: list[str]) -> int:
     except (ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
         if debug:
             raise
-        print(f"trfjax {name}: {error}", file=sys.stderr)
+        print(f"trfjax {name}: {_message(error)}", file=sys.stderr)
         return USAGE
     except Exception as error:
         if debug:
@@ -69,6 +75,16 @@ def run(argv: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _message(error: BaseException) -> str:
+    """Return what went wrong, in the words of the command line."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, KeyError):
+        return f"{type(error).__name__}: {error}"
+    # What Python calls `root=`, the command line calls `--root`.
+    return re.sub(r"\b(root|labels)=(?=[<\"'.])", r"--\1 ", str(error))
 
 
 def overview() -> str:
@@ -85,7 +101,13 @@ def overview() -> str:
         lines.append(f"  {name.ljust(width)}  {first}")
     lines += [
         "",
-        "trfjax COMMAND --help shows the options. Every command also takes",
+        "Begin with one of",
+        "  trfjax demo                                  all of it on made-up cities",
+        "  trfjax train --data synthetic:arden --out runs/arden",
+        "  trfjax rank --sources runs/* --target synthetic:kestry --shots 20",
+        "",
+        "trfjax COMMAND --help shows the options, trfjax --version the version.",
+        "Every command also takes",
         "  --config FILE    options from a YAML file; flags override it",
         "  --print-config   print the resolved options as YAML and stop",
         "  --debug          show tracebacks",
@@ -96,7 +118,9 @@ def overview() -> str:
 def configure(name: str, words: list[str]) -> Any | None:
     """Return the options of a command; None when they were only to be printed."""
     command, default = COMMANDS[name], None
-    if "--config" in words:
+    # Help is given whatever the file holds.
+    words = [w for word in words for w in _split(word)]
+    if "--config" in words and not {"-h", "--help"} & set(words):
         at = words.index("--config")
         if at + 1 >= len(words):
             raise ValueError("--config: the name of a YAML file is missing")
@@ -112,11 +136,19 @@ def configure(name: str, words: list[str]) -> Any | None:
     return config
 
 
+def _split(word: str) -> list[str]:
+    return word.split("=", 1) if word.startswith("--config=") else [word]
+
+
 def read_config(path: Path, command: type[Any]) -> Any:
     """Read options from YAML; unknown keys are errors with their place."""
+    if not path.is_file():
+        raise FileNotFoundError(f"--config: {path}: no such file")
     try:
-        return msgspec.convert(yaml.safe_load(path.read_text()) or {}, command)
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return msgspec.convert({} if fields is None else fields, command)
     except msgspec.ValidationError as error:
-        raise ValueError(f"{path}: {error}") from error
-    except yaml.YAMLError as error:
+        known = ", ".join(field.name for field in msgspec.structs.fields(command))
+        raise ValueError(f"{path}: {error}; the options are {known}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not valid YAML: {error}") from error

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import tyro
 
 Strategy = Literal["uniform", "balanced", "boundary", "per_image"]
 Space = Literal["probs", "logits", "penultimate"]
-Positional = tyro.conf.Positional
+
+
+def _option(kind: Any, metavar: str) -> Any:
+    """Return the type of an option that may be left out, as the help shows it."""
+    arg = tyro.conf.arg(metavar=metavar, help_behavior_hint="")
+    return Annotated[kind | None, arg]
+
+
+if TYPE_CHECKING:
+    Text = Folder = File = str | None
+    Number = int | None
+    Real = float | None
+    Size = tuple[int, int] | None
+    Layer = Space | None
+else:
+    Text, Folder, File = (_option(str, name) for name in ("NAME", "FOLDER", "FILE"))
+    Number, Real = _option(int, "INT"), _option(float, "FLOAT")
+    Size = _option(tuple[int, int], "HEIGHT WIDTH")
+    Layer = _option(Space, "{probs,logits,penultimate}")
+Pair = Annotated[tuple[int, int], tyro.conf.arg(metavar="HEIGHT WIDTH")]
 
 
 class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -34,10 +53,10 @@ class Train(Options):
     """Train a source network on a labelled data set.
 
     Attributes:
-        data: data set, such as "synthetic:arden" or "camvid:0006R0,0016E5[:0.5]".
+        data: data set and domains, such as "synthetic:arden" or "camvid:0006R0,0016E5".
         root: folder of the data set; synthetic ones need none.
         labels: label map, such as trainids, native or common6.
-        split: split of the data set.
+        split: split of the data set, such as train or val; every image by default.
         count: use this many images, spread evenly over the set.
         size: height and width the network sees.
         test: data set to evaluate on, of the same root; by default a tenth of the
@@ -50,25 +69,25 @@ class Train(Options):
         seed: of weights, batches and augmentation.
         out: run folder; checkpoints and the finished network go there.
         name: what the network is called; the name of the folder by default.
-        resume: go on from the last checkpoint in the folder.
+        resume: go on from the last checkpoint in the run folder.
         checkpoint_every: steps between checkpoints.
     """
 
     data: str = "synthetic:arden"
-    root: str | None = None
-    labels: str | None = None
-    split: str | None = None
-    count: int | None = None
-    size: tuple[int, int] = (96, 192)
-    test: str | None = None
+    root: Folder = None
+    labels: Text = None
+    split: Text = None
+    count: Number = None
+    size: Pair = (96, 192)
+    test: Text = None
     model: str = "unet"
-    width: int | None = 8
+    width: Number = 8
     steps: int = 250
     batch_size: int = 8
-    learning_rate: float | None = None
+    learning_rate: Real = None
     seed: int = 0
     out: str = "runs/train"
-    name: str | None = None
+    name: Text = None
     resume: bool = False
     checkpoint_every: int = 100
 
@@ -78,14 +97,15 @@ class Extract(Options):
 
     Attributes:
         model: a checkpoint, or a run folder of trfjax train.
-        data: data set.
-        root: folder of the data set.
-        labels: label map.
-        split: split of the data set.
-        shots: draw this many images.
-        spaces: what to keep.
-        pixels: how many pixels.
-        strategy: how they are drawn.
+        data: data set, such as "synthetic:arden" or "camvid:0001TP".
+        root: folder of the data set; synthetic ones need none.
+        labels: label map, such as trainids, native or common6.
+        split: split of the data set, such as train or val; every image by default.
+        shots: draw this many images by the seed; all of them by default.
+        spaces: the feature spaces to keep.
+        pixels: how many pixels to keep.
+        strategy: how they are drawn: uniform, balanced (as many of every class),
+            boundary (near label edges) or per_image (as many of every image).
         batch_size: images per call of the network.
         seed: of the draws.
         out: the .safetensors file to write.
@@ -93,10 +113,10 @@ class Extract(Options):
 
     model: str
     data: str = "synthetic:arden"
-    root: str | None = None
-    labels: str | None = None
-    split: str | None = None
-    shots: int | None = None
+    root: Folder = None
+    labels: Text = None
+    split: Text = None
+    shots: Number = None
     spaces: tuple[Space, ...] = ("probs", "penultimate")
     pixels: int = 100_000
     strategy: Strategy = "uniform"
@@ -109,46 +129,49 @@ class Rank(Options):
     """Rank source networks for a few labelled target images.
 
     Attributes:
-        sources: run folders of trfjax train, which know their own data, or a YAML
-            list; see docs/ranking.md.
-        target: data set of the target.
-        root: folder of the target data set.
-        labels: label map of the target.
-        split: split of the target data set.
+        sources: run folders of trfjax train, which know their own data, or YAML lists
+            of other networks and saved features; see docs/ranking.md.
+        target: data set of the target, such as "camvid:0001TP".
+        root: folder of the target data set; synthetic ones need none.
+        labels: label map of the target, such as trainids, native or common6.
+        split: split of the target data set, such as val; every image by default.
         shots: labelled target images, drawn by the seed; all of them by default.
         published: a folder of published features to rank instead of networks.
-        city: the target within that folder.
+        city: the target within that folder; needed where there are several.
         code: a Python file whose functions the YAML list may name as models.
-        metrics: scores; the first orders the table.
+        metrics: scores, of otce, leep, nce, h_score, shrunk_h_score and logme; the
+            first orders the table.
         pixels: N, pixels drawn from each side for one OTCE draw.
         repeats: K, draws OTCE is averaged over.
-        epsilon: entropic regularisation of OTCE.
+        epsilon: entropic regularisation of OTCE, in squared feature units.
         relative_epsilon: measure epsilon in mean costs.
-        features: feature space of all scores but LEEP and NCE.
+        features: feature space of all scores but LEEP and NCE; by default probs for
+            OTCE and penultimate for the others.
         solver: of OTCE.
-        strategy: how pixels are drawn.
-        bootstrap: resamples of the target images for intervals.
+        strategy: how pixels are drawn: uniform, balanced (as many of every class),
+            boundary (near label edges) or per_image (as many of every image).
+        bootstrap: resamples of the target images, for intervals; 0 for none.
         batch_size: images per call of a network.
         seed: of every random choice.
         out: folder for cells, tables, plot and report.
-        format: what is printed.
+        format: how the result is printed.
     """
 
     sources: Annotated[tuple[str, ...], tyro.conf.arg(metavar="RUN ...")] = ()
     target: str = "synthetic:kestry"
-    root: str | None = None
-    labels: str | None = None
-    split: str | None = None
-    shots: int | None = None
-    published: str | None = None
-    city: str | None = None
-    code: str | None = None
+    root: Folder = None
+    labels: Text = None
+    split: Text = None
+    shots: Number = None
+    published: Folder = None
+    city: Text = None
+    code: File = None
     metrics: tuple[str, ...] = ("otce", "leep", "nce", "h_score", "logme")
     pixels: int = 10_000
     repeats: int = 10
     epsilon: float = 0.1
     relative_epsilon: bool = False
-    features: Space | None = None
+    features: Layer = None
     solver: Literal["fast", "ott", "exact"] = "fast"
     strategy: Strategy = "uniform"
     bootstrap: int = 200
@@ -167,50 +190,50 @@ class Report(Options):
     """
 
     folder: str = "runs/rank"
-    out: str | None = None
+    out: File = None
 
 
 class Data(Options):
     """Summarise a data set and write a contact sheet.
 
     Attributes:
-        data: data set.
-        root: folder of the data set.
-        labels: label map.
-        split: split of the data set.
+        data: data set, such as "synthetic:arden" or "camvid:0001TP".
+        root: folder of the data set; synthetic ones need none.
+        labels: label map, such as trainids, native or common6.
+        split: split of the data set, such as train or val; every image by default.
         size: height and width to resize to.
         count: use this many images, spread evenly over the set.
-        sheet: the picture to write; none to leave it out.
+        sheet: the picture to write, .png or .jpg; "none" for no picture.
         images: images on the contact sheet.
-        format: what is printed.
+        format: how the result is printed.
     """
 
     data: str = "synthetic:arden"
-    root: str | None = None
-    labels: str | None = None
-    split: str | None = None
-    size: tuple[int, int] | None = None
-    count: int | None = None
+    root: Folder = None
+    labels: Text = None
+    split: Text = None
+    size: Size = None
+    count: Number = None
     sheet: str = "contact-sheet.png"
     images: int = 12
     format: Literal["table", "json"] = "table"
 
 
 class Info(Options):
-    """Show what networks cost: parameters, multiply-adds, taps.
+    """List the networks and what they cost: parameters, multiply-adds, taps.
 
     Attributes:
         model: an architecture or a checkpoint; all architectures by default.
         size: height and width of the input.
         classes: number of classes.
         width: base width; the published one by default.
-        format: what is printed.
+        format: how the result is printed.
     """
 
-    model: str | None = None
-    size: tuple[int, int] = (512, 1024)
+    model: Text = None
+    size: Pair = (512, 1024)
     classes: int = 19
-    width: int | None = None
+    width: Number = None
     format: Literal["table", "json"] = "table"
 
 

@@ -6,22 +6,25 @@ import json
 import sys
 from typing import Any
 
-from trfjax.cli.runs import spec_of
+from trfjax.cli.runs import check_file, spec_of
 from trfjax.data import contact_sheet, summarise
 from trfjax.files import atomic_path, strict
 
 
 def run(config: Any) -> int:
     """Summarise a data set and write a contact sheet."""
+    sheet_path = None
+    if config.sheet.lower() not in ("", "none"):
+        sheet_path = check_file(config.sheet, "--sheet", ".png", ".jpg", ".jpeg")
     dataset = spec_of(config, config.data).load()
     summary = summarise(dataset)
     if config.format == "json":
         print(json.dumps(strict(summary.to_dict())))
     else:
         print(summary.table())
-    if config.sheet:
+    if sheet_path is not None:
         sheet = contact_sheet(dataset, config.images)
-        with atomic_path(config.sheet) as temporary:
+        with atomic_path(sheet_path) as temporary:
             sheet.save(temporary)
-        print(f"contact sheet: {config.sheet}", file=sys.stderr)
+        print(f"contact sheet: {sheet_path}", file=sys.stderr)
     return 0

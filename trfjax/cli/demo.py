@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from trfjax.cli.runs import DataSpec
+from trfjax.cli.runs import DataSpec, check_folder
 from trfjax.cli.study import Study, report_study
 from trfjax.data import contact_sheet
 from trfjax.files import atomic_path
@@ -39,7 +38,7 @@ def study_of(config: Any) -> Study:
 
 def run(config: Any) -> int:
     """Run the demo and print where its report is."""
-    folder, study = Path(config.out), study_of(config)
+    folder, study = check_folder(config.out, "--out"), study_of(config)
     with atomic_path(folder / "target.png") as temporary:
         contact_sheet(study.target.load().shots(12, seed=config.seed)).save(temporary)
     report_study(study, folder)

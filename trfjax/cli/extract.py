@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from trfjax.cli.runs import open_model, spec_of
+from trfjax.cli.runs import check_file, open_model, spec_of
 from trfjax.features.extract import extract
 
 
 def run(config: Any) -> int:
     """Extract features to a file."""
+    out = check_file(config.out, "--out", ".safetensors")
     model = open_model(config.model)
     data = spec_of(config, config.data, seed=config.seed).load()
     features = extract(
@@ -17,6 +18,6 @@ def run(config: Any) -> int:
         spaces=config.spaces, pixels=config.pixels, strategy=config.strategy,
         batch_size=config.batch_size, seed=config.seed,
     )  # fmt: skip
-    features.save(config.out)
-    print(f"{features}\nsaved as {config.out}")
+    features.save(out)
+    print(f"{features}\nsaved as {out}")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from trfjax.cli.runs import check_file
 from trfjax.errors import DataError
 from trfjax.files import read_json
 from trfjax.ranking.result import read_ranking
@@ -16,11 +17,15 @@ def run(config: Any) -> int:
     found = [folder / "results.json", folder / "ranking" / "results.json"]
     results = next((path for path in found if path.is_file()), None)
     if results is None:
-        raise DataError(folder, "holds no results.json; give a folder of trfjax rank")
+        problem = "holds no results.json" if folder.is_dir() else "no such folder"
+        raise DataError(
+            folder, f"{problem}; give --folder the folder trfjax rank wrote (its --out)"
+        )
+    out = check_file(config.out or folder / "report.html", "--out", ".html")
     parts: dict[str, Any] = {}
     if (folder / "outcome.json").is_file():
         outcome = read_json(folder / "outcome.json")
         parts = {"measured": outcome["measured"], "timings": outcome["timings"]}
-    path = read_ranking(results).report(config.out or folder / "report.html", **parts)
+    path = read_ranking(results).report(out, **parts)
     print(f"report: {path}")
     return 0

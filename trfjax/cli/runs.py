@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,39 @@ def spec_of(config: Any, name: str, **changes: Any) -> DataSpec:
         if hasattr(config, field)
     }
     return DataSpec(name=name, **(known | changes))
+
+
+def check_folder(folder: str | Path, option: str) -> Path:
+    """Make a folder that results go to; a bad one is told before any work is done.
+
+    Raises:
+        DataError: nothing can be written there.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DataError(
+            folder, f"cannot be written to ({error.strerror}); choose another {option}"
+        ) from error
+    return folder
+
+
+def check_file(path: str | Path, option: str, *suffixes: str) -> Path:
+    """Check the name of a file that is to be written, and the folder it goes to.
+
+    Raises:
+        DataError: nothing can be written there, or another suffix.
+    """
+    path = Path(path)
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise DataError(path, f"{option} must end in {' or '.join(suffixes)}")
+    if path.is_dir():
+        raise DataError(path, f"is a folder; {option} names a file")
+    check_folder(path.parent, option)
+    return path
 
 
 def write_config(folder: Path, config: Any) -> None:

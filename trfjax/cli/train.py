@@ -11,10 +11,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from trfjax.cli.runs import MODEL, STATE, spec_of, write_config
+from trfjax.cli.runs import MODEL, STATE, check_folder, spec_of, write_config
 from trfjax.data.dataset import Dataset
 from trfjax.files import write_json
-from trfjax.models import create_model
+from trfjax.models import create_model, list_models
 from trfjax.models.checkpoint import save_model
 from trfjax.state import ModelCard, TrainedModel
 from trfjax.transfer.metrics import Evaluation
@@ -27,6 +27,10 @@ HELD_OUT = 0.1  # share of the images, of other scenes, when no test set is name
 def run(config: Any) -> int:
     """Train a network into a run folder."""
     folder = Path(config.out)
+    if config.model not in list_models():
+        raise ValueError(
+            f"--model: unknown {config.model!r}; available: {', '.join(list_models())}"
+        )
     data, test = _data(config)
     recipe = Recipe(
         steps=config.steps, batch_size=config.batch_size, seed=config.seed,
@@ -42,7 +46,7 @@ def run(config: Any) -> int:
         ignore=data.ignore,
         trained_on=data.name,
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    check_folder(folder, "--out")
     write_config(folder, config)
     print(f"{data.name}: {len(data)} images to train, {len(test)} to test")
     started = time.perf_counter()
@@ -53,7 +57,7 @@ def run(config: Any) -> int:
     show(evaluation)
     print(
         f"{trained.card.name}: {time.perf_counter() - started:.0f} s, saved as "
-        f"{folder / MODEL}",
+        f"{folder / MODEL}\nrank it: trfjax rank --sources {folder} ... --target DATA",
         file=sys.stderr,
     )
     return 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import warnings
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +29,10 @@ from trfjax.typing import (
 )
 
 Solver = Literal["fast", "ott", "exact"]
+
+# From a batch of problems to problems of another cost, and how much the squared
+# distances of the new points exceed that cost in the mean, for every problem.
+Ground: TypeAlias = Callable[[Problem], tuple[Problem, Float[Array, " k"]]]
 
 
 @jax.tree_util.register_dataclass
@@ -116,8 +121,8 @@ def otce(
 
     $$-W_T = -H(Y_t|Y_s) = \sum_{s,t} P(s,t) \log \frac{P(s,t)}{P(s)}.$$
 
-    Both sides are features of the *same* source network. All draws run in one jitted
-    call; the plan itself is never returned. Differentiable in both feature arrays.
+    Both sides are features of the *same* source network. All draws are solved in one
+    jitted call; the plan is never returned. Differentiable in both feature arrays.
 
     Args:
         source_features: `(n, d)` rows or `(b, h, w, d)` maps.
@@ -151,38 +156,79 @@ def otce(
         term and the sampling of pixels: Tan, Li and Huang, "Transferability-Guided
         Cross-Domain Cross-Task Transfer Learning", 2022.
     """
-    source, target = check_sides(
+    return score_draws(
         (source_features, source_labels, num_source_classes),
         (target_features, target_labels, num_classes),
-        feature_space=feature_space, ignore=ignore,
+        num_samples=num_samples, repeats=repeats, epsilon=epsilon,
+        relative_epsilon=relative_epsilon, key=key, feature_space=feature_space,
+        solver=solver, ignore=ignore, settings=settings,
     )  # fmt: skip
+
+
+def score_draws(
+    source_side: tuple[ArrayInput, ArrayInput, int | None],
+    target_side: tuple[ArrayInput, ArrayInput, int | None],
+    *,
+    num_samples: int,
+    repeats: int,
+    epsilon: Any,
+    relative_epsilon: bool,
+    key: PRNGKeyArray | int,
+    feature_space: FeatureSpace,
+    solver: Solver,
+    ignore: int,
+    settings: Settings | None,
+    ground: Ground | None = None,
+) -> OtceResult:
+    """Draw, couple, and average: what all scores of this kind share.
+
+    Args:
+        source_side: features, labels and number of classes.
+        target_side: likewise.
+        num_samples: as in `otce`, and so the others.
+        repeats: number of draws.
+        epsilon: entropic regularisation.
+        relative_epsilon: whether in units of the mean cost of the draw.
+        key: a JAX key, or an int.
+        feature_space: what the features are.
+        solver: `"fast"`, `"ott"` or `"exact"`.
+        ignore: the label that counts for nothing.
+        settings: stopping rule.
+        ground: makes another cost of the squared distance; None leaves it.
+    """
+    source, target = check_sides(
+        source_side, target_side, feature_space=feature_space, ignore=ignore
+    )
     counts = _check_numbers(source, target, num_samples, repeats, epsilon, solver)
     sides = [
         (rows.features, rows.labels, rows.weights, jnp.arange(len(rows.labels)))
         for rows in (source, target)
     ]
-    traced = is_traced(*jax.tree.leaves(sides), key)
-    if not traced:
+    if not is_traced(*jax.tree.leaves(sides), key):
         # Under jit the ignored rows cannot be dropped: there they are drawn last.
         sides = [_without_ignored(side) for side in sides]
         repeats = _useful_repeats(source, target, counts, repeats)
-    run = _exact_draws if solver == "exact" else _entropic_draws
-    settings = settings or Settings()
-    settings = dataclasses.replace(
-        settings, solver="ott" if solver == "ott" else "fast"
-    )
-    draws, used = run(
+    problems, rows = draw_problems(
         sides[0], sides[1], jax.random.key(key) if isinstance(key, int) else key,
-        epsilon,
-        counts=counts, repeats=repeats, relative=relative_epsilon, settings=settings,
+        counts=counts, repeats=repeats,
         classes=(source.num_classes, target.num_classes),
     )  # fmt: skip
+    surplus = None
+    if ground is not None:
+        problems, surplus = ground(problems)
+    settings = dataclasses.replace(
+        settings or Settings(), solver="ott" if solver == "ott" else "fast"
+    )
+    run = _exact_draws if solver == "exact" else _entropic_draws
+    draws, used = run(
+        problems, rows, surplus, epsilon, relative=relative_epsilon, settings=settings
+    )
     result = _average(
         draws, used, num_samples=counts, feature_space=feature_space, solver=solver,
         source_classes=source.classes, target_classes=target.classes,
     )  # fmt: skip
     if not is_traced(result.converged) and not result.converged:
-        warnings.warn(_not_converged(result), ScoreWarning, stacklevel=2)
+        warnings.warn(_not_converged(result), ScoreWarning, stacklevel=3)
     return result
 
 
@@ -274,40 +320,12 @@ def _draw(
     return tuple(part[index] for part in side)
 
 
-@functools.partial(
-    jax.jit, static_argnames=("counts", "repeats", "relative", "settings", "classes")
-)
-def _entropic_draws(
-    source: Any,
-    target: Any,
-    key: PRNGKeyArray,
-    epsilon: Any,
-    *,
-    counts: tuple[int, int],
-    repeats: int,
-    relative: bool,
-    settings: Settings,
-    classes: tuple[int, int],
-) -> tuple[OtceDraws, Array]:
-    problems, rows = draw_problems(source, target, key, counts, repeats, classes)
-    if relative:
-        # Scaling both clouds by 1/sqrt(mean cost) is the same as scaling epsilon.
-        size = jnp.sqrt(mean_cost(problems))
-        scale = lax.stop_gradient(1 / size)[:, None, None]
-        scaled = dataclasses.replace(
-            problems, source=problems.source * scale, target=problems.target * scale
-        )
-        found = couple_many(scaled, epsilon=epsilon, settings=settings)
-        found = dataclasses.replace(found, cost=found.cost * size**2)
-        return _terms(found, rows), epsilon * jnp.mean(size**2)
-    found = couple_many(problems, epsilon=epsilon, settings=settings)
-    return _terms(found, rows), jnp.asarray(epsilon, found.cost.dtype)
-
-
+@functools.partial(jax.jit, static_argnames=("counts", "repeats", "classes"))
 def draw_problems(
     source: Any,
     target: Any,
     key: PRNGKeyArray,
+    *,
     counts: tuple[int, int],
     repeats: int,
     classes: tuple[int, int],
@@ -326,8 +344,32 @@ def draw_problems(
     return Problem(drawn[0][0], drawn[1][0], *weights, *labels), drawn[1][3]
 
 
-def mean_cost(problems: Problem) -> Float[Array, " k"]:
-    """Return the mean squared distance between the clouds of every problem."""
+@functools.partial(jax.jit, static_argnames=("relative", "settings"))
+def _entropic_draws(
+    problems: Problem,
+    rows: Int[Array, "k m"],
+    surplus: Any,
+    epsilon: Any,
+    *,
+    relative: bool,
+    settings: Settings,
+) -> tuple[OtceDraws, Array]:
+    if relative:
+        # Scaling both clouds by 1/sqrt(mean cost) is the same as scaling epsilon.
+        size = jnp.sqrt(mean_cost(problems, surplus))
+        scale = lax.stop_gradient(1 / size)[:, None, None]
+        scaled = dataclasses.replace(
+            problems, source=problems.source * scale, target=problems.target * scale
+        )
+        found = couple_many(scaled, epsilon=epsilon, settings=settings)
+        found = dataclasses.replace(found, cost=found.cost * size**2)
+        return _terms(found, rows, surplus), epsilon * jnp.mean(size**2)
+    found = couple_many(problems, epsilon=epsilon, settings=settings)
+    return _terms(found, rows, surplus), jnp.asarray(epsilon, found.cost.dtype)
+
+
+def mean_cost(problems: Problem, surplus: Any = None) -> Float[Array, " k"]:
+    """Return the mean cost between the clouds of every problem."""
 
     def moments(points: Array, weights: Array) -> tuple[Array, Array]:
         middle = jnp.einsum("kn,knd->kd", weights, points)
@@ -337,34 +379,32 @@ def mean_cost(problems: Problem) -> Float[Array, " k"]:
     x, spread_x = moments(problems.source, problems.source_weights)
     y, spread_y = moments(problems.target, problems.target_weights)
     cost = spread_x + spread_y + jnp.sum((x - y) ** 2, axis=1)
+    cost = cost if surplus is None else cost - surplus
     return jnp.maximum(cost, jnp.finfo(cost.dtype).tiny ** 0.5)  # constant features
 
 
-def _terms(found: Transport, rows: Int[Array, "k m"]) -> OtceDraws:
+def _terms(found: Transport, rows: Int[Array, "k m"], surplus: Any) -> OtceDraws:
     # What little mass is missing at the marginal tolerance is divided out.
     joint = found.joint / found.joint.sum(axis=(1, 2), keepdims=True)
+    cost = found.cost if surplus is None else found.cost - surplus
     return OtceDraws(
-        jax.vmap(entropy_given_rows)(joint), found.cost, joint, found.shares, rows,
+        jax.vmap(entropy_given_rows)(joint), cost, joint, found.shares, rows,
         found.marginal_error, found.joint_change, found.iterations, found.converged,
     )  # fmt: skip
 
 
 def _exact_draws(
-    source: Any,
-    target: Any,
-    key: PRNGKeyArray,
+    problems: Problem,
+    rows: Int[Array, "k m"],
+    surplus: Any,
     epsilon: Any,
     *,
-    counts: tuple[int, int],
-    repeats: int,
     relative: bool,
     settings: Settings,
-    classes: tuple[int, int],
 ) -> tuple[OtceDraws, Array]:
     del epsilon, relative, settings
-    if is_traced(source[0], target[0]):
+    if is_traced(problems.source, problems.target):
         raise TypeError("solver='exact' runs on the host and cannot be traced by jit")
-    problems, rows = draw_problems(source, target, key, counts, repeats, classes)
     parts = (
         problems.source, problems.source_labels,
         problems.target, problems.target_labels,
@@ -374,12 +414,13 @@ def _exact_draws(
         jnp.asarray(np.stack(part), problems.source.dtype)
         for part in zip(*found, strict=True)
     )
+    repeats = len(costs)
     nothing = jnp.zeros(repeats, costs.dtype)
     solved = Transport(
         joints, shares, costs, nothing, nothing,
         jnp.zeros(repeats, jnp.int32), jnp.ones(repeats, bool),
     )  # fmt: skip
-    return _terms(solved, rows), jnp.zeros(())
+    return _terms(solved, rows, surplus), jnp.zeros(())
 
 
 def _average(draws: OtceDraws, epsilon: Array, **facts: Any) -> OtceResult:

@@ -107,7 +107,9 @@ def regularised_cost(
     """Return the least `<P, C> + epsilon KL(P | ab')`; weights sum to 1."""
     a, b = source_weights, target_weights
     apart = jnp.sum((a @ source - b @ target) ** 2)
-    x, y = centre(source, a), centre(target, b)
+    # Padding goes to the middle: far away it would add stages to the solution.
+    x = jnp.where(a[:, None] > 0, centre(source, a), 0)
+    y = jnp.where(b[:, None] > 0, centre(target, b), 0)
     return cast(Array, _centred_cost(x, y, a, b, epsilon, settings)) + apart
 
 

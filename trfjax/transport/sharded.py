@@ -6,6 +6,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array
 
@@ -37,7 +38,8 @@ def couple_sharded(
         What `couple_many` returns for the batch, laid out over the devices.
     """
     if mesh is None:
-        mesh = jax.make_mesh((jax.device_count(),), ("problems",))
+        mesh = Mesh(np.array(jax.devices()), ("problems",))
+    mesh = Mesh(mesh.devices, mesh.axis_names)  # without explicit axis types
     return _sharded(
         problems, jnp.asarray(epsilon), settings=settings or Settings(), mesh=mesh
     )
