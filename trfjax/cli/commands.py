@@ -53,7 +53,7 @@ class Train(Options):
     """Train a source network on a labelled data set.
 
     Attributes:
-        data: data set and domains, such as "synthetic:arden" or "camvid:0006R0,0016E5".
+        data: data set, such as "synthetic:arden" or "camvid:0006R0,0016E5[:0.5]".
         root: folder of the data set; synthetic ones need none.
         labels: label map, such as trainids, native or common6.
         split: split of the data set, such as train or val; every image by default.

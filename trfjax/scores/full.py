@@ -44,7 +44,8 @@ class FullOtce:
         )
         deviation = np.array(self.deviation)
         scale = np.where(deviation > 0, deviation, 1)
-        return (columns - self.mean) / scale @ self.coefficients + self.intercept
+        values = (columns - self.mean) / scale @ self.coefficients + self.intercept
+        return np.asarray(values)
 
 
 def fit_otce(

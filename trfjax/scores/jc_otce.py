@@ -33,7 +33,7 @@ def jc_otce(
     label_distance: LabelDistance = "gaussian",
     num_samples: int = 10_000,
     repeats: int = 10,
-    epsilon: float = 0.1,
+    epsilon: float | Array = 0.1,
     relative_epsilon: bool = False,
     key: PRNGKeyArray | int,
     feature_space: FeatureSpace = "probs",
