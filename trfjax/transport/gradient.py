@@ -23,6 +23,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from trfjax.arrays import safe_divide
+from trfjax.transport.conjugate import conjugate_gradients
 from trfjax.transport.kernel import (
     Reader,
     join_rows,
@@ -72,10 +73,12 @@ def _backward(settings: Settings, kept, cotangent: Solution):
     rows, columns, label_terms = plan.marginals(towards, weight)
     a, b = problem.source_weights, problem.target_weights
     read = plan.reader()
-    _, back = read(jnp.zeros((len(b), 1), b.dtype), lambda _, r: r, _divide(rows, a))
+    _, back = read(
+        jnp.zeros((len(b), 1), b.dtype), lambda _, r: r, safe_divide(rows, a)
+    )
     mu = _multipliers(read, a, b, columns - back)
     left, _ = read(mu[:, None], lambda t: jnp.zeros(len(t), t.dtype))
-    lam = _divide(rows - left[:, 0], a)
+    lam = safe_divide(rows - left[:, 0], a)
     d_source, d_target, d_scale = plan.pull(towards, weight, lam, mu)
     d_problem = Problem(d_source, d_target, lam, mu, *label_terms)
     d_epsilon = jnp.asarray(-2 / epsilon**2 * d_scale, jnp.result_type(epsilon))
@@ -83,10 +86,6 @@ def _backward(settings: Settings, kept, cotangent: Solution):
 
 
 _solve.defvjp(_forward, _backward)
-
-
-def _divide(value: Array, by: Array) -> Array:
-    return safe_divide(value, by)
 
 
 def _multipliers(
@@ -109,24 +108,11 @@ def _multipliers(
     right = right - b * jnp.sum(right)
     tolerance = 1e-12 if b.dtype == jnp.float64 else 1e-6
 
-    def going(state: tuple[Array, ...]) -> Array:
-        *_, size, steps = state
-        return (size > tolerance**2 * first) & (steps < CONJUGATE_STEPS)
-
-    def advance(state: tuple[Array, ...]) -> tuple[Array, ...]:
-        value, residual, direction, size, steps = state
-        image = apply(direction)
-        length = safe_divide(size, jnp.sum(direction * image))
-        value, residual = value + length * direction, residual - length * image
-        scaled = centred(safe_divide(residual, b))
-        new = jnp.sum(residual * scaled)
-        direction = scaled + safe_divide(new, size) * direction
-        return value, residual, direction, new, steps + 1
-
-    scaled = centred(safe_divide(right, b))
-    first = jnp.sum(right * scaled)
-    begin = (jnp.zeros_like(b), right, scaled, first, jnp.zeros((), jnp.int32))
-    return centred(lax.while_loop(going, advance, begin)[0])
+    found, _ = conjugate_gradients(
+        apply, right, lambda residual: centred(safe_divide(residual, b)),
+        tolerance=tolerance**2, steps=CONJUGATE_STEPS,
+    )  # fmt: skip
+    return centred(found)
 
 
 class _Plan:

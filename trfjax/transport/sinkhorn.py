@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from trfjax.transport.conjugate import conjugate_gradients
 from trfjax.transport.kernel import (
     Reader,
     column_offset,
@@ -299,29 +300,11 @@ def _newton(
         _, back = read((v * d)[:, None], lambda t, w: w * t[:, 0], middle)
         return sums * d - v * back
 
-    def going(state: tuple[Array, ...]) -> Array:
-        *_, size, products = state
-        return (
-            (size > NEWTON_TOLERANCE * first)
-            & (products < NEWTON_STEPS)
-            & (error > enough)
-        )
-
-    def advance(state: tuple[Array, ...]) -> tuple[Array, ...]:
-        d, residual, direction, size, products = state
-        image = apply(direction)
-        length = _divide(size, jnp.sum(direction * image))
-        d, residual = d + length * direction, residual - length * image
-        scaled = residual * inverse
-        new = jnp.sum(residual * scaled)
-        return d, residual, scaled + _divide(new, size) * direction, new, products + 1
-
-    error = jnp.abs(gradient).sum()
-    scaled = gradient * inverse
-    first = jnp.sum(gradient * scaled)
-    zero = jnp.zeros_like(gradient)
-    begin = (zero, gradient, scaled, first, jnp.zeros((), jnp.int32))
-    d, *_, products = lax.while_loop(going, advance, begin)
+    d, products = conjugate_gradients(
+        apply, gradient, lambda residual: residual * inverse,
+        tolerance=NEWTON_TOLERANCE, steps=NEWTON_STEPS,
+        needed=jnp.abs(gradient).sum() > enough,
+    )  # fmt: skip
     d = jnp.where(b > 0, d - jnp.sum(b * d), 0)
     d = d * jnp.minimum(1, MOVE / 2 / jnp.maximum(jnp.abs(d).max(), 1e-30))
     length, tries = _line_search(read, u, v, a, b, gradient, d, active=products > 0)
