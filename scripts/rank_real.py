@@ -40,7 +40,7 @@ class Config:
     base: int = 12  # base width of the U-Nets
     steps: int = 250  # of training a source
     shots: int = 20  # labelled target images
-    pixels: int = 10_000  # N
+    pixels: int | Literal["all"] = 10_000  # N
     repeats: int = 10  # K
     seeds: int = 2  # measurements of every fine-tuning
 

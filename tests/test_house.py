@@ -19,10 +19,11 @@ ALLOWED = {
     "state": BASE,
     "data": BASE,
     "transport": BASE,
+    "atoms": BASE,
     "models": BASE | {"state"},
-    "features": BASE | {"state", "data"},
-    "scores": BASE | {"transport"},
-    "ranking": BASE | {"state", "data", "features", "scores", "transport"},
+    "features": BASE | {"state", "data", "atoms"},
+    "scores": BASE | {"transport", "atoms"},
+    "ranking": BASE | {"state", "data", "features", "scores", "transport", "atoms"},
     "transfer": BASE | {"state", "data", "features", "transport"},
 }
 ONLY = {"ott": "trfjax/transport", "optax": "trfjax/transfer"}

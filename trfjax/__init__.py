@@ -9,6 +9,7 @@ from typing import Any
 # `import trfjax` loads neither jax nor anything that does.
 _PUBLIC: dict[str, str] = {
     "check_score": "trfjax.scores.check",
+    "compress": "trfjax.atoms.compress",
     "conditional_entropy": "trfjax.transport.conditional",
     "extract": "trfjax.features.extract",
     "finetune": "trfjax.transfer.finetune",
@@ -20,8 +21,11 @@ _PUBLIC: dict[str, str] = {
     "logme": "trfjax.scores.logme",
     "nce": "trfjax.scores.nce",
     "otce": "trfjax.scores.otce",
+    "otce_atoms": "trfjax.scores.otce_atoms",
     "rank": "trfjax.ranking.rank",
     "shrunk_h_score": "trfjax.scores.hscore",
+    "Atoms": "trfjax.atoms.atoms",
+    "CompressedSet": "trfjax.features.compressed",
     "SavedSource": "trfjax.ranking.rank",
     "Source": "trfjax.ranking.rank",
     "train": "trfjax.transfer.train",

@@ -38,7 +38,8 @@ def test_arrays_in_the_details_become_lists(tmp_path):
 
 
 def test_the_interval_holds_its_share_of_the_replicates():
-    cell = Cell("a", "b", "m", replicates=tuple(np.linspace(0, 1, 101).tolist()))
+    values = tuple(np.linspace(0, 1, 101).tolist())
+    cell = Cell("a", "b", "m", score=0.5, replicates=values)
     np.testing.assert_allclose(cell.interval(), (0.05, 0.95))
     np.testing.assert_allclose(cell.interval(level=0.5), (0.25, 0.75))
     assert cell.bootstrap_error == pytest.approx(np.std(cell.replicates, ddof=1))
@@ -54,8 +55,8 @@ def test_without_replicates_there_is_no_interval(replicates):
     ("text", "message"),
     [
         ('{"schema": 1, "source": "a"', "not valid JSON"),
-        ("[]", "not a cell record of schema 1; remove it"),
-        ('{"schema": 99}', "not a cell record of schema 1; remove it"),
+        ("[]", "not a cell record of schema 2; remove it"),
+        ('{"schema": 99}', "not a cell record of schema 2; remove it"),
         (f'{{"schema": {SCHEMA}, "source": "a"}}', "the field 'target' is missing"),
     ],
 )

@@ -9,6 +9,7 @@ from trfjax.data.dataset import Dataset
 from trfjax.data.labels import LabelMap
 from trfjax.features.featureset import FeatureSet
 from trfjax.ranking import rank as module
+from trfjax.ranking.plan import spaces_of
 from trfjax.ranking.rank import SavedSource, Source, rank
 
 CLASSES = ("road", "sky", "tree")
@@ -221,7 +222,7 @@ def test_settings_that_cannot_be_are_refused(settings, message):
 
 def test_an_unknown_feature_space_is_refused():
     # As without the run-time checks of types, which only tests have.
-    spaces = inspect.unwrap(module._spaces)
+    spaces = inspect.unwrap(spaces_of)
     with pytest.raises(ValueError, match="'pixels' is none of probs, logits, penul"):
         spaces(("otce", "leep"), "pixels")
     assert spaces(("otce", "leep", "logme"), "logits") == {

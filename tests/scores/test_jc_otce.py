@@ -7,7 +7,8 @@ from scipy.optimize import linear_sum_assignment
 
 from tests.transport import reference
 from trfjax.scores.jc_otce import jc_otce, label_distances
-from trfjax.scores.otce import draw_problems, otce
+from trfjax.scores.otce import otce
+from trfjax.scores.otce_draws import draw_problems
 from trfjax.transport.problem import Settings
 
 TIGHT = Settings(tolerance=1e-11, joint_tolerance=1e-11)

@@ -10,7 +10,8 @@ import pytest
 
 from tests.transport import reference
 from trfjax.errors import ScoreWarning
-from trfjax.scores.otce import otce, score_draws
+from trfjax.scores.otce import otce
+from trfjax.scores.otce_draws import score_draws
 from trfjax.transport.gradient import solve_with_gradient
 from trfjax.transport.problem import Problem, Settings
 

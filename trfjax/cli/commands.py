@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     Real = float | None
     Size = tuple[int, int] | None
     Layer = Space | None
+    Pixels = int | Literal["all"] | None
 else:
     Text, Folder, File = (_option(str, name) for name in ("NAME", "FOLDER", "FILE"))
     Number, Real = _option(int, "INT"), _option(float, "FLOAT")
     Size = _option(tuple[int, int], "HEIGHT WIDTH")
     Layer = _option(Space, "{probs,logits,penultimate}")
+    Pixels = _option(int | Literal["all"], "INT|all")
 Pair = Annotated[tuple[int, int], tyro.conf.arg(metavar="HEIGHT WIDTH")]
 
 
@@ -93,7 +95,7 @@ class Train(Options):
 
 
 class Extract(Options):
-    """Run a network over a data set and save features of a sample of pixels.
+    """Run a network over a data set and save features of a sample of pixels, or of all.
 
     Attributes:
         model: a checkpoint, or a run folder of trfjax train.
@@ -103,7 +105,8 @@ class Extract(Options):
         split: split of the data set, such as train or val; every image by default.
         shots: draw this many images by the seed; all of them by default.
         spaces: the feature spaces to keep.
-        pixels: how many pixels to keep.
+        pixels: how many pixels to keep; "all" compresses every pixel into atoms.
+        atoms: points that all pixels are compressed into at most.
         strategy: how they are drawn: uniform, balanced (as many of every class),
             boundary (near label edges) or per_image (as many of every image).
         batch_size: images per call of the network.
@@ -118,7 +121,8 @@ class Extract(Options):
     split: Text = None
     shots: Number = None
     spaces: tuple[Space, ...] = ("probs", "penultimate")
-    pixels: int = 100_000
+    pixels: int | Literal["all"] = 100_000
+    atoms: int = 512
     strategy: Strategy = "uniform"
     batch_size: int = 8
     seed: int = 0
@@ -141,7 +145,9 @@ class Rank(Options):
         code: a Python file whose functions the YAML list may name as models.
         metrics: scores, of otce, leep, nce, h_score, shrunk_h_score and logme; the
             first orders the table.
-        pixels: N, pixels drawn from each side for one OTCE draw.
+        pixels: "all", or N, pixels drawn from each side for one OTCE draw (10000 as
+            published); all, unless a score, the solver or the strategy needs draws.
+        atoms: points that all pixels of a side are compressed into at most.
         repeats: K, draws OTCE is averaged over.
         epsilon: entropic regularisation of OTCE, in squared feature units.
         relative_epsilon: measure epsilon in mean costs.
@@ -167,7 +173,8 @@ class Rank(Options):
     city: Text = None
     code: File = None
     metrics: tuple[str, ...] = ("otce", "leep", "nce", "h_score", "logme")
-    pixels: int = 10_000
+    pixels: Pixels = None
+    atoms: int = 512
     repeats: int = 10
     epsilon: float = 0.1
     relative_epsilon: bool = False
@@ -178,6 +185,60 @@ class Rank(Options):
     batch_size: int = 8
     seed: int = 0
     out: str = "runs/rank"
+    format: Literal["table", "csv", "json"] = "table"
+
+
+class Finetune(Options):
+    """Fine-tune a source network to a few labelled target images, and test it.
+
+    Attributes:
+        source: run folder of trfjax train, or a checkpoint.
+        target: data set of the target, such as "camvid:0001TP".
+        root: folder of the target data set; synthetic ones need none.
+        labels: label map of the target, such as trainids, native or common6.
+        split: split of the target data set, such as train; every image by default.
+        count: use this many images of it, spread evenly over the set.
+        test: data set to test on, of the same root; by default half of the target's
+            images, of other scenes, is held back.
+        size: height and width of the images; those the source was trained at by
+            default.
+        shots: labelled target images to learn from, drawn by the seed.
+        method: full, head, last-<k> (the last k layers), norm or scratch (fresh
+            weights); otce aligns features with the source's data first; weighted
+            looks most at the pixels that the source transfers to worst.
+        source_data: data set of the source, for otce; that of its run folder by
+            default.
+        source_root: folder of that data set; --root by default.
+        alignment_steps: steps of the alignment, for otce.
+        steps: optimiser steps; those of the recipe by default, as the next two.
+        batch_size: images per step.
+        learning_rate: at its peak; for scratch by default that of trfjax train.
+        held_out: share of the shots that chooses the best step instead of being
+            learned, 0 to 0.5.
+        seeds: one run each, with its own shots, batches and augmentation.
+        out: folder for networks, tables and curves; finished seeds are read back.
+        format: how the result is printed.
+    """
+
+    source: str
+    target: str = "synthetic:kestry"
+    root: Folder = None
+    labels: Text = None
+    split: Text = None
+    count: Number = None
+    test: Text = None
+    size: Size = None
+    shots: int = 20
+    method: str = "full"
+    source_data: Text = None
+    source_root: Folder = None
+    alignment_steps: Number = None
+    steps: Number = None
+    batch_size: Number = None
+    learning_rate: Real = None
+    held_out: float = 0.0
+    seeds: tuple[int, ...] = (0,)
+    out: str = "runs/finetune"
     format: Literal["table", "csv", "json"] = "table"
 
 
@@ -243,6 +304,7 @@ COMMANDS: dict[str, type[Any]] = {
     "train": Train,
     "extract": Extract,
     "rank": Rank,
+    "finetune": Finetune,
     "report": Report,
     "info": Info,
 }

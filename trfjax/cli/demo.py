@@ -31,7 +31,6 @@ def study_of(config: Any) -> Study:
         size=SIZE,
         recipe=Recipe(steps=160),
         seeds=tuple(range(config.seed, config.seed + config.repeats)),
-        pixels=5_000,
         seed=config.seed,
     )
 

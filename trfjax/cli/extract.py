@@ -15,7 +15,8 @@ def run(config: Any) -> int:
     data = spec_of(config, config.data, seed=config.seed).load()
     features = extract(
         model, data,
-        spaces=config.spaces, pixels=config.pixels, strategy=config.strategy,
+        spaces=config.spaces, pixels=config.pixels, atoms=config.atoms,
+        strategy=config.strategy,
         batch_size=config.batch_size, seed=config.seed,
     )  # fmt: skip
     features.save(out)

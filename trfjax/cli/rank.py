@@ -28,8 +28,11 @@ from trfjax.features.featureset import FeatureSet
 from trfjax.features.predictor import Preprocessing
 from trfjax.features.published import read_published
 from trfjax.files import atomic_path, strict
+from trfjax.ranking.plan import draws_of
 from trfjax.ranking.rank import Ranking, SavedSource, Source, rank
 from trfjax.scores.registry import SCORES
+
+PUBLISHED = 200_000  # pixels read of each side of published features
 
 
 class SourceSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -64,7 +67,8 @@ def run(config: Any) -> int:
     write_config(folder, config)
     ranking = rank(
         sources, target,
-        metrics=config.metrics, pixels=config.pixels, repeats=config.repeats,
+        metrics=config.metrics, pixels=config.pixels, atoms=config.atoms,
+        repeats=config.repeats,
         epsilon=config.epsilon, relative_epsilon=config.relative_epsilon,
         features=config.features, solver=config.solver, strategy=config.strategy,
         bootstrap=config.bootstrap, batch_size=config.batch_size, seed=config.seed,
@@ -163,7 +167,9 @@ def _tell_overlap(path: Path, target: Dataset | None, config: Any) -> None:
 
 
 def _published(config: Any) -> list[Source | SavedSource]:
-    count = config.pixels * config.repeats
+    drawn = draws_of(config.metrics, config.pixels, config.solver, config.strategy)
+    # All pixels of a folder of maps would have to be in memory together.
+    count = PUBLISHED if drawn == "all" else drawn * config.repeats
     found = read_published(
         config.published, config.city, pixels=count, seed=config.seed,
         strategy=config.strategy,

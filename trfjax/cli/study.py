@@ -10,6 +10,7 @@ import resource
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -47,7 +48,7 @@ class Study:
     finetune: Recipe = FINETUNE
     seeds: tuple[int, ...] = (0, 1)  # of the shots and the fine-tuning
     metrics: tuple[str, ...] = METRICS
-    pixels: int = 10_000
+    pixels: int | Literal["all"] = "all"
     repeats: int = 10
     seed: int = 0
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from trfjax.features.compressed import CompressedSet
 from trfjax.features.featureset import FeatureSet
 from trfjax.files import digest
 
 log = logging.getLogger("trfjax")
 
+Found = TypeVar("Found", FeatureSet, CompressedSet)
 Cache = str | Path | bool | None
 
 
@@ -43,18 +46,18 @@ def entry(folder: Path, key: dict[str, Any]) -> Path:
     return folder / "features" / f"{digest(key)}.safetensors"
 
 
-def read_entry(path: Path) -> FeatureSet | None:
+def read_entry(path: Path, load: Callable[[Path], Found]) -> Found | None:
     """Read an entry; None where there is none, or it is damaged (and logged)."""
     if not path.is_file():
         return None
     try:
-        return FeatureSet.load(path)
+        return load(path)
     except (ValueError, OSError) as error:  # another process may also have removed it
         log.warning("cache: %s; extracted again", error)
         return None
 
 
-def write_entry(path: Path, found: FeatureSet) -> None:
+def write_entry(path: Path, found: FeatureSet | CompressedSet) -> None:
     """Write an entry; a folder that cannot be written costs time only, and is logged.
 
     Two processes that write one entry write the same, and the last one stays.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 
+from trfjax.atoms.compress import ATOMS
 from trfjax.data.dataset import Dataset
 from trfjax.features.cache import Cache, cache_folder, entry, read_entry, write_entry
+from trfjax.features.compressed import CompressedSet, compress_images
 from trfjax.features.featureset import SCHEMA, FeatureSet
 from trfjax.features.forward import check_finite, forward, label_map, values_at
 from trfjax.features.pixels import RADIUS, Pixels, check_drawing, draw_pixels
@@ -31,12 +33,21 @@ class ImageRows(NamedTuple):
     image: int  # index in the data set
 
 
+@overload
+def extract(
+    model: Any, dataset: Dataset, *, pixels: int = ..., **settings: Any
+) -> FeatureSet: ...
+@overload
+def extract(
+    model: Any, dataset: Dataset, *, pixels: Literal["all"], **settings: Any
+) -> CompressedSet: ...
 def extract(
     model: Any,
     dataset: Dataset,
     *,
     spaces: Sequence[str] = ("probs",),
-    pixels: int = 100_000,
+    pixels: int | Literal["all"] = 100_000,
+    atoms: int = ATOMS,
     strategy: str = "uniform",
     radius: int = RADIUS,
     batch_size: int = 8,
@@ -44,8 +55,8 @@ def extract(
     cache: Cache = None,
     progress: bool = True,
     **options: Any,
-) -> FeatureSet:
-    """Run a network over a data set and keep some of its pixels.
+) -> FeatureSet | CompressedSet:
+    """Run a network over a data set and keep some of its pixels, or compress them all.
 
     The pixels drawn depend on the data set and the seed, not on the model. Labels stay
     at their own resolution; maps of another size are read bilinearly at the pixels
@@ -55,7 +66,9 @@ def extract(
         model: anything `as_predictor` takes.
         dataset: labelled images; of one size, unless the model has an input size.
         spaces: features to keep: `probs`, `logits`, `penultimate`.
-        pixels: how many pixels to keep, all together.
+        pixels: how many pixels to keep, all together; `"all"` compresses every pixel
+            into atoms and moments of each space instead, see `extract_all`.
+        atoms: points that all pixels are compressed into at most.
         strategy: how they are drawn; see `draw_pixels`.
         radius: of the boundary band, in pixels of the label.
         batch_size: images at a time; halved when memory runs out.
@@ -68,17 +81,19 @@ def extract(
     Raises:
         TypeError, ValueError: settings, images, labels or output that cannot be used.
     """
+    if pixels == "all":
+        if strategy != "uniform":
+            raise ValueError(f"strategy: {strategy!r} draws pixels; all are taken")
+        return extract_all(
+            model, dataset, atoms={space: atoms for space in spaces}, moments=spaces,
+            batch_size=batch_size, seed=seed, cache=cache, progress=progress, **options,
+        )  # fmt: skip
     spaces = _check(dataset, spaces, batch_size)
     check_drawing(pixels, strategy, radius, seed)
     predictor = as_predictor(model, **options)
     facts: dict[str, Any] = {
+        **_origin(predictor, dataset),
         "schema": SCHEMA,
-        "model": predictor.name,
-        "weights": predictor.digest,
-        "source_class_names": list(predictor.class_names),
-        "preprocessing": strict(dataclasses.asdict(predictor.preprocessing)),
-        "data": dataset.name,
-        "fingerprint": dataset.fingerprint,
         "spaces": list(spaces),
         "pixels": pixels,
         "strategy": strategy,
@@ -86,9 +101,63 @@ def extract(
         "seed": seed,
     }
     path = _cache_entry(cache, facts, dataset)
-    if path is not None and (kept := read_entry(path)) is not None:
+    if path is not None and (kept := read_entry(path, FeatureSet.load)) is not None:
         return kept
     found = _extract(predictor, dataset, spaces, facts, batch_size, progress)
+    if path is not None:
+        write_entry(path, found)
+    return found
+
+
+def extract_all(
+    model: Any,
+    dataset: Dataset,
+    *,
+    atoms: Mapping[str, int],
+    moments: Sequence[str] = (),
+    batch_size: int = 8,
+    seed: int = 0,
+    cache: Cache = None,
+    progress: bool = True,
+    **options: Any,
+) -> CompressedSet:
+    """Run a network over a data set and compress all its pixels, image by image.
+
+    The network runs once, and one batch of images is in memory at a time.
+
+    Args:
+        model: anything `as_predictor` takes.
+        dataset: labelled images.
+        atoms: at most how many atoms to make in which feature space.
+        moments: feature spaces whose moments are kept, for H-score and LogME.
+        batch_size: images at a time; halved when memory runs out.
+        seed: of the search for atoms.
+        cache: where the result is kept; see `extract`.
+        progress: show a bar on a terminal.
+        **options: of `as_predictor`.
+
+    Raises:
+        TypeError, ValueError: settings, images, labels or output that cannot be used.
+    """
+    spaces = _check(dataset, (*atoms, *moments), batch_size)
+    predictor = as_predictor(model, **options)
+    facts: dict[str, Any] = {
+        **_origin(predictor, dataset),
+        "kind": "all",
+        "atoms": dict(atoms),
+        "moments": list(moments),
+        "seed": seed,
+    }
+    path = _cache_entry(cache, facts, dataset)
+    if path is not None and (kept := read_entry(path, CompressedSet.load)) is not None:
+        return kept
+    images = _stream(predictor, dataset, spaces, batch_size, progress)
+    found = compress_images(
+        (row[:3] for row in images), dataset.image_ids,
+        class_names=dataset.class_names, source_class_names=predictor.class_names,
+        ignore=dataset.ignore, atoms=dict(atoms), moments=tuple(moments), seed=seed,
+        facts=facts,
+    )  # fmt: skip
     if path is not None:
         write_entry(path, found)
     return found
@@ -114,6 +183,18 @@ def stream_maps(
     spaces = _check(dataset, spaces, batch_size)
     predictor = as_predictor(model, **options)
     return _stream(predictor, dataset, spaces, batch_size, progress)
+
+
+def _origin(predictor: Predictor, dataset: Dataset) -> dict[str, Any]:
+    """Return the facts of what is run on what."""
+    return {
+        "model": predictor.name,
+        "weights": predictor.digest,
+        "source_class_names": list(predictor.class_names),
+        "preprocessing": strict(dataclasses.asdict(predictor.preprocessing)),
+        "data": dataset.name,
+        "fingerprint": dataset.fingerprint,
+    }
 
 
 def _check(dataset: Dataset, spaces: Sequence[str], batch_size: int) -> tuple[str, ...]:

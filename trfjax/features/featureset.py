@@ -54,6 +54,22 @@ class FeatureSet:
             if name in self.features or (name == "probs" and derived)
         )
 
+    @property
+    def label_counts(self) -> np.ndarray:
+        """Pixels by image and label, `(i, c)`."""
+        classes = max(len(self.class_names), int(self.labels.max()) + 1)
+        counts = np.zeros((len(self.image_ids), classes))
+        np.add.at(counts, (self.image, self.labels), 1)
+        return counts
+
+    @property
+    def parts(self) -> list[Any]:
+        """Everything that is in it, for a hash of the content."""
+        known = [self.facts, self.image_ids, self.class_names, self.ignore]
+        arrays = [self.labels, self.predictions, self.image]
+        named = sorted(self.features.items())
+        return [*known, *arrays, *(part for item in named for part in item)]
+
     def space(self, name: str) -> np.ndarray:
         """Return the features of one space, `(n, d)` float32.
 

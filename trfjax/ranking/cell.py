@@ -10,8 +10,9 @@ import numpy as np
 
 from trfjax.errors import DataError
 from trfjax.files import read_json, strict, write_json
+from trfjax.ranking.intervals import IntervalMethod, bootstrap_interval
 
-SCHEMA = 1
+SCHEMA = 2
 Status = Literal["ok", "failed"]
 
 
@@ -20,7 +21,8 @@ class Cell:
     """The score of one source on one target.
 
     `standard_error` is over draws of pixels (OTCE only). `replicates` are the score on
-    resampled target images, and draws where there are any; the interval is theirs.
+    resampled target images, and draws where there are any; `left_out` the score with
+    each image left out once. The interval is theirs.
     """
 
     source: str
@@ -30,6 +32,7 @@ class Cell:
     score: float = float("nan")
     standard_error: float = float("nan")
     replicates: tuple[float, ...] = ()
+    left_out: tuple[float, ...] = ()
     features: str = ""  # the feature space the score was computed on
     seconds: float = 0.0
     error: str = ""
@@ -39,15 +42,17 @@ class Cell:
     @property
     def bootstrap_error(self) -> float:
         """Standard deviation over resampled images; NaN when there are none."""
-        values = np.asarray(self.replicates)
+        values = np.asarray(self.replicates, float)
+        values = values[np.isfinite(values)]
         return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
-    def interval(self, level: float = 0.9) -> tuple[float, float]:
-        """Return the percentile interval of the replicates; NaN when there are none."""
-        if len(self.replicates) < 2:
-            return float("nan"), float("nan")
-        low, high = np.quantile(self.replicates, [(1 - level) / 2, (1 + level) / 2])
-        return float(low), float(high)
+    def interval(
+        self, level: float = 0.9, *, method: IntervalMethod = "bca"
+    ) -> tuple[float, float]:
+        """Return the interval of the score; NaN when there are no replicates."""
+        return bootstrap_interval(
+            self.score, self.replicates, self.left_out, level=level, method=method
+        )
 
     def record(self) -> dict[str, Any]:
         """Return the cell as strict JSON."""
@@ -76,8 +81,9 @@ def cell_of(record: Any, path: str | Path) -> Cell:
         raise DataError(path, f"the field {error} is missing; remove it") from error
     for name in ("score", "standard_error"):
         values[name] = float("nan") if values[name] is None else values[name]
-    for name in ("replicates", "warnings"):
-        values[name] = tuple(values[name])
+    for name in ("replicates", "left_out"):
+        values[name] = tuple(float("nan") if v is None else v for v in values[name])
+    values["warnings"] = tuple(values["warnings"])
     return Cell(**values)
 
 

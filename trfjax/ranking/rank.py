@@ -10,33 +10,30 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
+from trfjax.atoms.compress import ATOMS
 from trfjax.data.dataset import Dataset
 from trfjax.errors import DataError, ScoreWarning
-from trfjax.features.extract import extract
+from trfjax.features.compressed import CompressedSet
+from trfjax.features.extract import extract, extract_all
 from trfjax.features.featureset import FeatureSet
 from trfjax.files import digest, write_json
-from trfjax.ranking.bootstrap import (
-    image_multiplicities,
-    otce_replicates,
-    target_only_replicates,
-)
+from trfjax.ranking.bootstrap import Resamples
 from trfjax.ranking.cell import Cell, read_cell, write_cell
+from trfjax.ranking.compressed import compressed, needed_spaces, score_compressed
+from trfjax.ranking.drawn import score_drawn
+from trfjax.ranking.plan import METRICS, Plan, draws_of, spaces_of
 from trfjax.ranking.result import Ranking
-from trfjax.scores.otce import OtceResult, otce
 from trfjax.scores.registry import SCORES
 from trfjax.typing import FEATURE_SPACES, FeatureSpace
 
 log = logging.getLogger("trfjax")
 
-METRICS = ("otce", "leep", "nce", "h_score", "logme")
-# The feature space a score is computed on unless the caller says otherwise.
-SPACES: dict[str, FeatureSpace] = {"otce": "probs", "leep": "probs", "nce": "probs"}
-VERSION = 1  # of how cells are computed; part of their key
+VERSION = 2  # of how cells are computed; part of their key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,24 +51,8 @@ class SavedSource:
     """A candidate of which only features are at hand, no model."""
 
     name: str
-    target: FeatureSet
-    source: FeatureSet | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """Everything `rank` was asked for."""
-
-    metrics: tuple[str, ...]
-    pixels: int
-    repeats: int
-    epsilon: float
-    relative_epsilon: bool
-    features: dict[str, FeatureSpace]
-    solver: str
-    strategy: str
-    bootstrap: int
-    seed: int
+    target: FeatureSet | CompressedSet
+    source: FeatureSet | CompressedSet | None = None
 
 
 def rank(
@@ -79,7 +60,8 @@ def rank(
     target: Dataset | None = None,
     *,
     metrics: Sequence[str] = METRICS,
-    pixels: int = 10_000,
+    pixels: int | Literal["all"] | None = None,
+    atoms: int = ATOMS,
     repeats: int = 10,
     epsilon: float = 0.1,
     relative_epsilon: bool = False,
@@ -97,16 +79,22 @@ def rank(
     """Rank source models for a target by analytical transferability scores.
 
     Every source is run over the target images, and over its own images for OTCE;
-    nothing is trained. Up to `pixels * repeats` pixels are kept of each side, the same
-    target pixels for every source. OTCE averages over `repeats` draws of `pixels` from
-    each side; the other scores use every pixel kept. Intervals and the probability of
-    being best come from resampling the target images, the same for all sources.
+    nothing is trained. With `pixels="all"` every pixel counts: OTCE couples the atoms
+    that the pixels of each side are compressed into, and the other scores are sums
+    over images. With a number, up to `pixels * repeats` pixels are kept of each side,
+    the same target pixels for every source; OTCE averages over `repeats` draws of
+    `pixels` from each side, and the other scores use every pixel kept. Intervals and
+    the probability of being best come from resampling the target images, the same for
+    all sources.
 
     Args:
         sources: candidates with different names.
         target: the few labelled target images; None when all sources are saved.
         metrics: names of scores; the first orders the result.
-        pixels: N, pixels drawn from each side for one OTCE draw.
+        pixels: `"all"`, or N, the pixels drawn from each side for one OTCE draw, as
+            published with 10,000. None takes all, unless a score, the solver or the
+            strategy needs draws.
+        atoms: points that all pixels of a side are compressed into at most.
         repeats: K, draws OTCE is averaged over.
         epsilon: entropic regularisation of OTCE.
         relative_epsilon: measure epsilon in mean costs.
@@ -133,10 +121,11 @@ def rank(
     """
     sources = list(sources)
     plan = Plan(
-        tuple(metrics), pixels, repeats, float(epsilon), relative_epsilon,
-        _spaces(metrics, features), solver, strategy, bootstrap, seed,
+        tuple(metrics), draws_of(metrics, pixels, solver, strategy), atoms, repeats,
+        float(epsilon), relative_epsilon, spaces_of(metrics, features), solver,
+        strategy, bootstrap, seed,
     )  # fmt: skip
-    _check(sources, target, plan)
+    _check(sources, target)
     started = time.perf_counter()
     cells: list[Cell] = []
     classes: dict[str, tuple[str, ...]] = {}
@@ -186,30 +175,7 @@ def _progress(sources: list[Any], wanted: bool) -> Iterable[Any]:
     return tqdm(sources, desc="rank", unit="source", disable=None if wanted else True)
 
 
-def _spaces(
-    metrics: Sequence[str], features: FeatureSpace | Mapping[str, FeatureSpace] | None
-) -> dict[str, FeatureSpace]:
-    """Return the feature space of every metric."""
-    spaces: dict[str, FeatureSpace] = {
-        name: SPACES.get(name, "penultimate") for name in metrics
-    }
-    if isinstance(features, str):
-        # LEEP and NCE read predictions; they have no other space.
-        features = {n: features for n in metrics if n not in ("leep", "nce")}
-    for name, space in (features or {}).items():
-        if name not in metrics:
-            raise ValueError(f"features: {name!r} is not among the metrics asked for")
-        if space not in FEATURE_SPACES:
-            raise ValueError(
-                f"features: {space!r} is none of {', '.join(FEATURE_SPACES)}"
-            )
-        spaces[name] = space
-    return spaces
-
-
-def _check(
-    sources: list[Source | SavedSource], target: Dataset | None, plan: Plan
-) -> None:
+def _check(sources: list[Source | SavedSource], target: Dataset | None) -> None:
     """Refuse what cannot work, before any heavy work starts."""
     if not sources:
         raise ValueError("sources: none given")
@@ -217,19 +183,6 @@ def _check(
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ValueError(f"sources: the name {sorted(twice)[0]!r} occurs twice")
-    unknown = [name for name in plan.metrics if name not in SCORES]
-    if unknown or not plan.metrics:
-        raise ValueError(
-            f"metrics: {unknown[0] if unknown else 'none given'!r} is not a score; "
-            f"available: {', '.join(SCORES)}"
-        )
-    for name in ("pixels", "repeats"):
-        if getattr(plan, name) < 1:
-            raise ValueError(f"{name}: {getattr(plan, name)} is less than 1")
-    if plan.bootstrap < 0:
-        raise ValueError(f"bootstrap: {plan.bootstrap} is negative")
-    if not plan.epsilon > 0:
-        raise ValueError(f"epsilon: {plan.epsilon} is not positive")
     for source in sources:
         if isinstance(source, Source) and target is None:
             raise ValueError(
@@ -288,8 +241,7 @@ class _Run:
         """Return the cells of one source and the names of its classes."""
         target = self._features(source, "target")
         self.target_classes = target.class_names
-        known = np.unique(target.labels)
-        if len(known) < 2:
+        if (target.label_counts.sum(axis=0) > 0).sum() < 2:
             raise ValueError(
                 f"{self.target_name([source])}: the labelled pixels are of one class, "
                 "so every score is the same; label images that show more classes"
@@ -303,11 +255,19 @@ class _Run:
         ]
         return cells, target.source_class_names
 
-    def _features(self, source: Any, side: str) -> FeatureSet:
+    def _features(self, source: Any, side: str) -> FeatureSet | CompressedSet:
+        whole = self.plan.pixels == "all"
         if isinstance(source, SavedSource):
             found = source.target if side == "target" else source.source
             if found is None:
                 raise ValueError(f"{source.name}: OTCE needs features of source images")
+            if whole:
+                return compressed(found, self.plan)
+            if isinstance(found, CompressedSet):
+                raise ValueError(
+                    f"{source.name}: compressed features hold no single pixels to "
+                    "draw; rank them with pixels='all'"
+                )
             return found
         data = self.target if side == "target" else source.data
         if data is None:
@@ -315,21 +275,28 @@ class _Run:
                 f"{source.name}: OTCE couples target pixels with labelled source "
                 "pixels; give the source its data, or leave 'otce' out of the metrics"
             )
+        common = {"progress": False, "seed": self.plan.seed, **self.extraction}
+        if whole:
+            atoms, moments = needed_spaces(self.plan, side)
+            return extract_all(
+                source.model, data, atoms=atoms, moments=moments, **common,
+                **source.options,
+            )  # fmt: skip
+        assert self.plan.pixels != "all"  # so that types are known
         needed = {space for space in self.plan.features.values()} | {"probs"}
         return extract(
             source.model, data,
             spaces=tuple(space for space in FEATURE_SPACES if space in needed),
             pixels=self.plan.pixels * self.plan.repeats,
-            strategy=self.plan.strategy, seed=self.plan.seed, progress=False,
-            **self.extraction, **source.options,
+            strategy=self.plan.strategy, **common, **source.options,
         )  # fmt: skip
 
     def _cell(
         self,
         source: Any,
         metric: str,
-        own: FeatureSet | None,
-        target: FeatureSet,
+        own: Any,
+        target: Any,
         content: str,
     ) -> Cell:
         """Compute one cell, or read it back when it is already there."""
@@ -356,108 +323,31 @@ class _Run:
             write_cell(path, cell)
         return cell
 
+    def _score(self, source: Any, metric: str, own: Any, target: Any) -> Cell:
+        score = score_compressed if self.plan.pixels == "all" else score_drawn
+        resamples = self._resamples(len(target.image_ids))
+        found = score(metric, own, target, self.plan, resamples)
+        return Cell(source.name, self.target_name([source]), metric, **found)
+
+    def _resamples(self, images: int) -> Resamples | None:
+        """Return the resamples of the target images, the same for all sources."""
+        if not self.plan.bootstrap:
+            return None
+        if images < 2:
+            warnings.warn(
+                "a single target image cannot be resampled, so there is no interval",
+                ScoreWarning, stacklevel=2,
+            )  # fmt: skip
+            return None
+        return Resamples.draw(images, self.plan.bootstrap, seed=self.plan.seed)
+
     def _key(self, metric: str, content: str) -> str:
         return digest(VERSION, metric, dataclasses.asdict(self.plan), content)
 
-    def _score(
-        self, source: Any, metric: str, own: FeatureSet | None, target: FeatureSet
-    ) -> Cell:
-        name, plan = self.target_name([source]), self.plan
-        labels, classes = _dense(target.labels)
-        counts = None
-        images = len(target.image_ids)
-        if plan.bootstrap and images > 1:
-            counts = image_multiplicities(images, plan.bootstrap, seed=plan.seed)
-        facts = {"pixels": len(labels), "images": images}
-        if SCORES[metric].two_sided:
-            assert own is not None  # extracted above when it is needed
-            space = plan.features[metric]
-            result = otce(
-                own.space(space), own.labels, target.space(space), target.labels,
-                num_samples=plan.pixels, repeats=plan.repeats, epsilon=plan.epsilon,
-                relative_epsilon=plan.relative_epsilon, key=plan.seed,
-                feature_space=space, solver=plan.solver,  # pyright: ignore
-                # Saved features may have no class names: their ids are then names.
-                num_source_classes=len(own.class_names) or None,
-                num_classes=len(target.class_names) or None, ignore=target.ignore,
-            )  # fmt: skip
-            samples = () if counts is None else otce_replicates(
-                result, labels, target.image, counts, seed=plan.seed
-            )  # fmt: skip
-            return Cell(
-                source.name, name, metric, score=float(result.score),
-                standard_error=float(result.standard_error), replicates=tuple(samples),
-                features=space, details={**facts, **otce_details(result)},
-            )  # fmt: skip
-        spec = SCORES[metric]
-        space = _available(target, plan.features[metric])
-        arrays = {spec.needs: _array(target, spec.needs, space)}
-        score = spec(arrays, labels, num_classes=classes, ignore=-1)
-        samples = () if counts is None else target_only_replicates(
-            spec, arrays, labels, target.image, counts, num_classes=classes, ignore=-1
-        )  # fmt: skip
-        return Cell(
-            source.name, name, metric, score=float(score), replicates=tuple(samples),
-            features=space if spec.needs == "features" else "probs", details=facts,
-        )  # fmt: skip
 
-
-def _dense(labels: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return labels re-indexed over the classes present, and their number."""
-    classes, indices = np.unique(labels, return_inverse=True)
-    return indices.astype(np.int32), len(classes)
-
-
-def _content(own: FeatureSet | None, target: FeatureSet) -> str:
+def _content(own: Any, target: Any) -> str:
     """Return a hash of all that is scored; features need not know their origin."""
-    parts: list[Any] = []
-    for side in (own, target):
-        if side is not None:
-            parts += [side.facts, side.image_ids, side.class_names, side.ignore]
-            parts += [side.labels, side.predictions, side.image]
-            parts += [part for item in sorted(side.features.items()) for part in item]
-    return digest(*parts)
-
-
-def _array(target: FeatureSet, needs: str, space: FeatureSpace) -> np.ndarray:
-    """Return what a target-only score reads.
-
-    Raises:
-        ValueError: it is not among these features.
-    """
-    if needs == "probs":
-        return target.space("probs")
-    if needs == "features":
-        return target.space(space)
-    if (target.predictions < 0).any():
-        raise ValueError(
-            "predictions: these features know no source head; save logits, probs or "
-            "predictions beside them"
-        )
-    return target.predictions
-
-
-def _available(features: FeatureSet, wanted: FeatureSpace) -> FeatureSpace:
-    """Return the space asked for, or logits where a saved set has nothing deeper."""
-    if wanted == "penultimate" and "penultimate" not in features.features:
-        return "logits" if "logits" in features.features else "probs"
-    return wanted
-
-
-def otce_details(result: OtceResult) -> dict[str, Any]:
-    """Return the parts of an OTCE result as plain numbers."""
-    return {
-        "task_difference": float(result.task_difference),
-        "domain_difference": float(result.domain_difference),
-        "label_joint": np.asarray(result.label_joint).tolist(),
-        "marginal_error": float(result.marginal_error),
-        "converged": bool(result.converged),
-        "iterations": int(np.max(result.draws.iterations)),
-        "epsilon": float(result.epsilon),
-        "num_samples": list(result.num_samples),
-        "repeats": result.repeats,
-        "per_draw": np.asarray(result.draws.task_difference).tolist(),
-    }
+    return digest(*(part for s in (own, target) if s is not None for part in s.parts))
 
 
 def _write(ranking: Ranking, folder: Path) -> None:

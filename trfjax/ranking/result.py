@@ -13,6 +13,7 @@ import numpy as np
 from trfjax.errors import DataError, missing_extra
 from trfjax.files import atomic_path, read_json, write_json, write_text
 from trfjax.ranking.cell import Cell, cell_of
+from trfjax.ranking.intervals import bootstrap_interval
 
 COLUMNS: tuple[str, ...] = (
     "rank", "source", "target", "metric", "score", "standard_error",
@@ -77,9 +78,39 @@ class Ranking:
         if not cells:
             return {}
         values = np.array([cell.replicates for cell in cells], float)
+        values = values[:, np.isfinite(values).all(axis=0)]
+        if not values.size:
+            return {}
         first = values == values.max(axis=0)
         share = (first / first.sum(axis=0)).mean(axis=1)
         return {c.source: float(p) for c, p in zip(cells, share, strict=True)}
+
+    def difference(
+        self, first: str, second: str, metric: str | None = None, *, level: float = 0.9
+    ) -> tuple[float, float, float]:
+        """Return by how much one source scores above another, and the interval of that.
+
+        Both are compared on the same resampled images, so the interval can leave out
+        0 although those of the scores overlap. NaN where there are no replicates.
+
+        Raises:
+            ValueError: a source that was not ranked.
+        """
+        cells = {cell.source: cell for cell in self.column(metric)}
+        for name in (first, second):
+            if name not in cells:
+                raise ValueError(
+                    f"{name!r} is not ranked; there are {', '.join(cells)}"
+                )
+        a, b = cells[first], cells[second]
+        apart = a.score - b.score
+        if len(a.replicates) != len(b.replicates):
+            return apart, float("nan"), float("nan")
+        columns = (
+            np.subtract(getattr(a, name), getattr(b, name))
+            for name in ("replicates", "left_out")
+        )
+        return apart, *bootstrap_interval(apart, *columns, level=level)
 
     def records(self) -> list[dict[str, Any]]:
         """Return one flat row per cell, by metric and rank."""

@@ -13,7 +13,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from trfjax.arrays import is_traced, safe_divide
-from trfjax.scores.otce import OtceResult, Solver, mean_cost, score_draws
+from trfjax.scores.otce_draws import mean_cost, score_draws
+from trfjax.scores.otce_result import OtceResult, Solver
 from trfjax.transport.exact import exact_joint
 from trfjax.transport.joint import couple_many
 from trfjax.transport.problem import Problem, Settings

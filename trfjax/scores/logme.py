@@ -139,7 +139,7 @@ def logme_core(
     ).score  # fmt: skip
 
 
-class _Problem(NamedTuple):
+class Spectrum(NamedTuple):
     """The columns in the basis of the features."""
 
     eigenvalues: Float[Array, " k"]  # of F F^T; the other n - k are 0
@@ -169,7 +169,7 @@ def _logme(
     left, size, right = jnp.linalg.svd(stop_gradient(design), full_matrices=False)
     coordinates = _dot(left.T, columns)  # (k, c)
     rest = jnp.sum(jnp.square(columns - _dot(left, coordinates)), axis=0)
-    problem = _Problem(size**2, jnp.square(coordinates.T), rest, n)
+    problem = Spectrum(size**2, jnp.square(coordinates.T), rest, n)
     if mode == "exact":
         t, lowest, highest = _maximise(problem)
         value = evidence(problem, t)
@@ -199,7 +199,12 @@ def _logme(
     return _LogME(score, present, lowest & present, highest & present)
 
 
-def evidence(problem: _Problem, t: Float[Array, "*g c"]) -> Float[Array, "*g c"]:
+def best_evidence(problem: Spectrum) -> Float[Array, " c"]:
+    """Return the largest evidence of every column per instance."""
+    return evidence(problem, _maximise(problem)[0])
+
+
+def evidence(problem: Spectrum, t: Float[Array, "*g c"]) -> Float[Array, "*g c"]:
     """Return the evidence of every column per instance, the best beta for each t."""
     log_k = jnp.log1p(problem.eigenvalues / t[..., None])
     q = jnp.sum(problem.along * jnp.exp(-log_k), axis=-1) + problem.rest
@@ -209,7 +214,7 @@ def evidence(problem: _Problem, t: Float[Array, "*g c"]) -> Float[Array, "*g c"]
 
 
 def _maximise(
-    problem: _Problem,
+    problem: Spectrum,
 ) -> tuple[Float[Array, " c"], Bool[Array, " c"], Bool[Array, " c"]]:
     """Return the best t of every column, and whether it is the lowest or highest.
 
@@ -239,7 +244,7 @@ def _maximise(
     return scale * jnp.exp(u), lowest, highest
 
 
-def _reference(problem: _Problem, *, d: int, mode: str) -> Float[Array, ""]:
+def _reference(problem: Spectrum, *, d: int, mode: str) -> Float[Array, ""]:
     """Return the evidence of one column per instance as published code computes it."""
     eigenvalues, along, rest, n = problem
     tolerance = 1e-3 if mode == "reference" else 1e-2

@@ -2,97 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import warnings
-from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array
 
-from trfjax.arrays import Rows, check_probs, is_traced, labelled_rows
-from trfjax.errors import ScoreWarning
-from trfjax.transport.conditional import entropy_given_rows
-from trfjax.transport.exact import exact_joint
-from trfjax.transport.joint import Transport, couple_many
-from trfjax.transport.problem import Problem, Settings
-from trfjax.typing import (
-    FEATURE_SPACES,
-    IGNORE,
-    ArrayInput,
-    FeatureSpace,
-    PRNGKeyArray,
-)
-
-Solver = Literal["fast", "ott", "exact"]
-
-# From a batch of problems to problems of another cost, and how much the squared
-# distances of the new points exceed that cost in the mean, for every problem.
-Ground: TypeAlias = Callable[[Problem], tuple[Problem, Float[Array, " k"]]]
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class OtceDraws:
-    """The terms of every draw of pixels."""
-
-    task_difference: Float[Array, " k"]
-    domain_difference: Float[Array, " k"]
-    label_joint: Float[Array, "k s t"]
-    target_shares: Float[Array, "k m s"]  # mass of every drawn pixel, by source label
-    target_index: Int[Array, "k m"]  # which rows of the target were drawn
-    marginal_error: Float[Array, " k"]
-    joint_change: Float[Array, " k"]
-    iterations: Int[Array, " k"]
-    converged: Bool[Array, " k"]
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class OtceResult:
-    """OTCE averaged over draws, with the terms it is made of.
-
-    `score` is minus `task_difference`; larger means more transferable. The standard
-    error is over draws of pixels: it says how well *these* images were sampled.
-    """
-
-    score: Float[Array, ""]  # -H(Yt | Ys), nats
-    task_difference: Float[Array, ""]  # W_T = H(Yt | Ys) under the coupling, nats
-    domain_difference: Float[Array, ""]  # W_D = <plan, cost>, squared feature units
-    standard_error: Float[Array, ""]  # of the score over draws; NaN for one draw
-    label_joint: Float[Array, "s t"]  # mean over draws, sums to 1
-    marginal_error: Float[Array, ""]  # the largest of any draw
-    converged: Bool[Array, ""]  # whether every draw is
-    epsilon: Float[Array, ""]  # as used; the mean over draws if relative
-    draws: OtceDraws
-    num_samples: tuple[int, int] = dataclasses.field(metadata=dict(static=True))
-    feature_space: FeatureSpace = dataclasses.field(metadata=dict(static=True))
-    solver: Solver = dataclasses.field(metadata=dict(static=True))
-    source_classes: tuple[int, ...] = dataclasses.field(metadata=dict(static=True))
-    target_classes: tuple[int, ...] = dataclasses.field(metadata=dict(static=True))
-
-    @property
-    def repeats(self) -> int:
-        """Number of draws."""
-        return self.draws.task_difference.shape[0]
-
-    def __str__(self) -> str:
-        if is_traced(self.score):
-            return "OtceResult(traced)"
-        source, target = self.num_samples
-        return (
-            f"OTCE {float(self.score):.4f} +- {float(self.standard_error):.4f} nats "
-            f"({self.repeats} draws of {source} x {target}, {self.feature_space}, "
-            f"epsilon {float(self.epsilon):g}, {self.solver})\n"
-            f"  task difference   W_T {float(self.task_difference):.4f}\n"
-            f"  domain difference W_D {float(self.domain_difference):.4g}\n"
-            f"  marginal error {float(self.marginal_error):.1e}, "
-            f"{'converged' if self.converged else 'NOT converged'}"
-        )
+from trfjax.arrays import is_traced
+from trfjax.atoms.compress import ATOMS, compress
+from trfjax.scores.otce_atoms import otce_atoms
+from trfjax.scores.otce_draws import check_sides, score_draws
+from trfjax.scores.otce_result import OtceResult, Solver
+from trfjax.transport.problem import Settings
+from trfjax.typing import IGNORE, ArrayInput, FeatureSpace, PRNGKeyArray
 
 
 def otce(
@@ -103,6 +24,8 @@ def otce(
     *,
     num_samples: int = 10_000,
     repeats: int = 10,
+    pixels: Literal["drawn", "all"] = "drawn",
+    atoms: int = ATOMS,
     epsilon: float | Array = 0.1,
     relative_epsilon: bool = False,
     key: PRNGKeyArray | int,
@@ -132,6 +55,10 @@ def otce(
         num_samples: instances drawn from each side, without replacement; where a side
             has fewer, all of them.
         repeats: number of draws the score is averaged over.
+        pixels: `"drawn"`, as published; `"all"` compresses every pixel of each side
+            into `atoms` weighted points and solves once: see `compress` and
+            `otce_atoms`. Not under jit, no gradient; `solver` stays `"fast"`.
+        atoms: points a side is compressed into at most.
         epsilon: entropic regularisation, in units of the squared distance.
         relative_epsilon: multiply epsilon by the mean cost of the draw.
         key: a JAX key, or an int to make one from.
@@ -156,6 +83,17 @@ def otce(
         term and the sampling of pixels: Tan, Li and Huang, "Transferability-Guided
         Cross-Domain Cross-Task Transfer Learning", 2022.
     """
+    if pixels == "all":
+        if solver != "fast":
+            raise ValueError(f"solver: {solver!r} works on draws; atoms need 'fast'")
+        return _of_all(
+            (source_features, source_labels, num_source_classes),
+            (target_features, target_labels, num_classes),
+            atoms, key, ignore, feature_space, epsilon=epsilon,
+            relative_epsilon=relative_epsilon, settings=settings,
+        )  # fmt: skip
+    if pixels != "drawn":
+        raise ValueError(f"pixels: {pixels!r} is neither 'drawn' nor 'all'")
     return score_draws(
         (source_features, source_labels, num_source_classes),
         (target_features, target_labels, num_classes),
@@ -165,289 +103,25 @@ def otce(
     )  # fmt: skip
 
 
-def score_draws(
-    source_side: tuple[ArrayInput, ArrayInput, int | None],
-    target_side: tuple[ArrayInput, ArrayInput, int | None],
-    *,
-    num_samples: int,
-    repeats: int,
-    epsilon: Any,
-    relative_epsilon: bool,
-    key: PRNGKeyArray | int,
-    feature_space: FeatureSpace,
-    solver: Solver,
-    ignore: int,
-    settings: Settings | None,
-    ground: Ground | None = None,
-) -> OtceResult:
-    """Draw, couple, and average: what all scores of this kind share.
-
-    Args:
-        source_side: features, labels and number of classes.
-        target_side: likewise.
-        num_samples: as in `otce`, and so the others.
-        repeats: number of draws.
-        epsilon: entropic regularisation.
-        relative_epsilon: whether in units of the mean cost of the draw.
-        key: a JAX key, or an int.
-        feature_space: what the features are.
-        solver: `"fast"`, `"ott"` or `"exact"`.
-        ignore: the label that counts for nothing.
-        settings: stopping rule.
-        ground: makes another cost of the squared distance; None leaves it.
-    """
-    source, target = check_sides(
-        source_side, target_side, feature_space=feature_space, ignore=ignore
-    )
-    counts = _check_numbers(source, target, num_samples, repeats, epsilon, solver)
-    sides = [
-        (rows.features, rows.labels, rows.weights, jnp.arange(len(rows.labels)))
-        for rows in (source, target)
-    ]
-    if not is_traced(*jax.tree.leaves(sides), key):
-        # Under jit the ignored rows cannot be dropped: there they are drawn last.
-        sides = [_without_ignored(side) for side in sides]
-        repeats = _useful_repeats(source, target, counts, repeats)
-    problems, rows = draw_problems(
-        sides[0], sides[1], jax.random.key(key) if isinstance(key, int) else key,
-        counts=counts, repeats=repeats,
-        classes=(source.num_classes, target.num_classes),
-    )  # fmt: skip
-    surplus = None
-    if ground is not None:
-        problems, surplus = ground(problems)
-    settings = dataclasses.replace(
-        settings or Settings(), solver="ott" if solver == "ott" else "fast"
-    )
-    run = _exact_draws if solver == "exact" else _entropic_draws
-    draws, used = run(
-        problems, rows, surplus, epsilon, relative=relative_epsilon, settings=settings
-    )
-    result = _average(
-        draws, used, num_samples=counts, feature_space=feature_space, solver=solver,
-        source_classes=source.classes, target_classes=target.classes,
-    )  # fmt: skip
-    if not is_traced(result.converged) and not result.converged:
-        warnings.warn(_not_converged(result), ScoreWarning, stacklevel=3)
-    return result
-
-
-def _without_ignored(side: tuple[Array, ...]) -> tuple[Array, ...]:
-    return tuple(part[side[2] > 0] for part in side)
-
-
-def check_sides(
+def _of_all(
     source: tuple[ArrayInput, ArrayInput, int | None],
     target: tuple[ArrayInput, ArrayInput, int | None],
-    *,
-    feature_space: FeatureSpace,
+    atoms: int,
+    key: PRNGKeyArray | int,
     ignore: int,
-) -> tuple[Rows, Rows]:
-    """Check the features and labels of both sides."""
-    if feature_space not in FEATURE_SPACES:
-        raise ValueError(
-            f"feature_space: {feature_space!r} is none of {', '.join(FEATURE_SPACES)}"
+    feature_space: FeatureSpace,
+    **settings: Any,
+) -> OtceResult:
+    """Compress both sides and couple their atoms."""
+    if is_traced(source[0], source[1], target[0], target[1], settings["epsilon"]):
+        raise TypeError("pixels='all' runs on the host and cannot be traced by jit")
+    check_sides(source, target, feature_space=feature_space, ignore=ignore)
+    seed = key if isinstance(key, int) else int(jax.random.bits(key) >> 1)
+    left, right = (
+        compress(
+            features, labels, atoms=atoms, num_classes=count, ignore=ignore, seed=seed
         )
-    sides = []
-    for name, (features, labels, classes) in (("source", source), ("target", target)):
-        rows = labelled_rows(
-            (f"{name}_features", f"{name}_labels"), features, labels,
-            num_classes=classes, ignore=ignore,
-        )  # fmt: skip
-        if feature_space == "probs":
-            check_probs(
-                f"{name}_features", rows.features, rows.weights,
-                instead="Apply a softmax, or say what they are with "
-                "feature_space='logits' or 'penultimate'.",
-            )  # fmt: skip
-        sides.append(rows)
-    widths = [rows.features.shape[1] for rows in sides]
-    if widths[0] != widths[1]:
-        raise ValueError(
-            f"source_features, target_features: widths {widths[0]} and {widths[1]} "
-            "differ; both must come from the same network and layer"
-        )
-    return sides[0], sides[1]
-
-
-def _check_numbers(
-    source: Rows,
-    target: Rows,
-    num_samples: int,
-    repeats: int,
-    epsilon: Any,
-    solver: str,
-) -> tuple[int, int]:
-    """Check the settings; return how many instances each side gives to a draw."""
-    for name, value in (("num_samples", num_samples), ("repeats", repeats)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name}: {value!r} is not a positive int")
-    if not is_traced(epsilon) and not (np.isfinite(epsilon) and epsilon > 0):
-        raise ValueError(f"epsilon: {epsilon!r} is not a positive number")
-    if solver not in ("fast", "ott", "exact"):
-        raise ValueError(f"solver: {solver!r} is none of 'fast', 'ott', 'exact'")
-
-    def available(rows: Rows) -> int:
-        if is_traced(rows.weights):
-            return len(rows.weights)
-        return int((np.asarray(rows.weights) > 0).sum())
-
-    return min(num_samples, available(source)), min(num_samples, available(target))
-
-
-def _useful_repeats(
-    source: Rows, target: Rows, counts: tuple[int, int], repeats: int
-) -> int:
-    """Return 1 where a draw takes every instance, so that all draws are the same."""
-    whole = [
-        int((np.asarray(rows.weights) > 0).sum()) == count
-        for rows, count in zip((source, target), counts, strict=True)
-    ]
-    return 1 if all(whole) else repeats
-
-
-def _draw(
-    key: PRNGKeyArray, side: tuple[Array, ...], count: int, repeats: int
-) -> tuple[Array, ...]:
-    """Draw rows without replacement, once per repeat; rows of weight 0 come last."""
-    weights = side[2]
-
-    def once(k: Array) -> Array:
-        order = jax.random.uniform(jax.random.fold_in(key, k), weights.shape)
-        return jnp.argsort(jnp.where(weights > 0, order, 2.0))[:count]
-
-    index = lax.map(once, jnp.arange(repeats))
-    return tuple(part[index] for part in side)
-
-
-@functools.partial(jax.jit, static_argnames=("counts", "repeats", "classes"))
-def draw_problems(
-    source: Any,
-    target: Any,
-    key: PRNGKeyArray,
-    *,
-    counts: tuple[int, int],
-    repeats: int,
-    classes: tuple[int, int],
-) -> tuple[Problem, Int[Array, "k m"]]:
-    """Draw both sides; return a batch of problems and the target rows drawn."""
-    keys = jax.random.split(key)
-    drawn = [
-        _draw(k, side, count, repeats)
-        for k, side, count in zip(keys, (source, target), counts, strict=True)
-    ]
-    weights = [w / w.sum(axis=1, keepdims=True) for _, _, w, _ in drawn]
-    labels = [
-        jax.nn.one_hot(y, c, dtype=x.dtype)
-        for (x, y, *_), c in zip(drawn, classes, strict=True)
-    ]
-    return Problem(drawn[0][0], drawn[1][0], *weights, *labels), drawn[1][3]
-
-
-@functools.partial(jax.jit, static_argnames=("relative", "settings"))
-def _entropic_draws(
-    problems: Problem,
-    rows: Int[Array, "k m"],
-    surplus: Any,
-    epsilon: Any,
-    *,
-    relative: bool,
-    settings: Settings,
-) -> tuple[OtceDraws, Array]:
-    if relative:
-        # Scaling both clouds by 1/sqrt(mean cost) is the same as scaling epsilon.
-        size = jnp.sqrt(mean_cost(problems, surplus))
-        scale = lax.stop_gradient(1 / size)[:, None, None]
-        scaled = dataclasses.replace(
-            problems, source=problems.source * scale, target=problems.target * scale
-        )
-        found = couple_many(scaled, epsilon=epsilon, settings=settings)
-        found = dataclasses.replace(found, cost=found.cost * size**2)
-        return _terms(found, rows, surplus), epsilon * jnp.mean(size**2)
-    found = couple_many(problems, epsilon=epsilon, settings=settings)
-    return _terms(found, rows, surplus), jnp.asarray(epsilon, found.cost.dtype)
-
-
-def mean_cost(problems: Problem, surplus: Any = None) -> Float[Array, " k"]:
-    """Return the mean cost between the clouds of every problem."""
-
-    def moments(points: Array, weights: Array) -> tuple[Array, Array]:
-        middle = jnp.einsum("kn,knd->kd", weights, points)
-        spread = jnp.sum((points - middle[:, None]) ** 2, axis=2)
-        return middle, jnp.sum(weights * spread, axis=1)
-
-    x, spread_x = moments(problems.source, problems.source_weights)
-    y, spread_y = moments(problems.target, problems.target_weights)
-    cost = spread_x + spread_y + jnp.sum((x - y) ** 2, axis=1)
-    cost = cost if surplus is None else cost - surplus
-    return jnp.maximum(cost, jnp.finfo(cost.dtype).tiny ** 0.5)  # constant features
-
-
-def _terms(found: Transport, rows: Int[Array, "k m"], surplus: Any) -> OtceDraws:
-    # What little mass is missing at the marginal tolerance is divided out.
-    joint = found.joint / found.joint.sum(axis=(1, 2), keepdims=True)
-    cost = found.cost if surplus is None else found.cost - surplus
-    return OtceDraws(
-        jax.vmap(entropy_given_rows)(joint), cost, joint, found.shares, rows,
-        found.marginal_error, found.joint_change, found.iterations, found.converged,
-    )  # fmt: skip
-
-
-def _exact_draws(
-    problems: Problem,
-    rows: Int[Array, "k m"],
-    surplus: Any,
-    epsilon: Any,
-    *,
-    relative: bool,
-    settings: Settings,
-) -> tuple[OtceDraws, Array]:
-    del epsilon, relative, settings
-    if is_traced(problems.source, problems.target):
-        raise TypeError("solver='exact' runs on the host and cannot be traced by jit")
-    parts = (
-        problems.source, problems.source_labels,
-        problems.target, problems.target_labels,
-    )  # fmt: skip
-    found = [exact_joint(*one) for one in zip(*map(np.asarray, parts), strict=True)]
-    joints, shares, costs = (
-        jnp.asarray(np.stack(part), problems.source.dtype)
-        for part in zip(*found, strict=True)
+        for features, labels, count in (source, target)
     )
-    repeats = len(costs)
-    nothing = jnp.zeros(repeats, costs.dtype)
-    solved = Transport(
-        joints, shares, costs, nothing, nothing,
-        jnp.zeros(repeats, jnp.int32), jnp.ones(repeats, bool),
-    )  # fmt: skip
-    return _terms(solved, rows, surplus), jnp.zeros(())
-
-
-def _average(draws: OtceDraws, epsilon: Array, **facts: Any) -> OtceResult:
-    task = draws.task_difference
-    repeats = len(task)
-    spread = jnp.sum((task - task.mean()) ** 2) / max(repeats - 1, 1) / repeats
-    safe = jnp.where(spread > 0, spread, 1)
-    error = jnp.where(spread > 0, jnp.sqrt(safe), 0)
-    return OtceResult(
-        score=-task.mean(),
-        task_difference=task.mean(),
-        domain_difference=draws.domain_difference.mean(),
-        standard_error=error if repeats > 1 else jnp.full_like(error, jnp.nan),
-        label_joint=draws.label_joint.mean(axis=0),
-        marginal_error=draws.marginal_error.max(),
-        converged=draws.converged.all(),
-        epsilon=epsilon,
-        draws=draws,
-        **facts,
-    )
-
-
-def _not_converged(result: OtceResult) -> str:
-    failed = int((~np.asarray(result.draws.converged)).sum())
-    return (
-        f"otce: {failed} of {result.repeats} draws did not converge (marginal error "
-        f"{float(result.marginal_error):.1e} after "
-        f"{int(result.draws.iterations.max())} iterations). Raise epsilon, use "
-        "relative_epsilon=True, or allow more iterations in settings."
-    )
+    settings["epsilon"] = float(settings["epsilon"])
+    return otce_atoms(left, right, feature_space=feature_space, **settings)

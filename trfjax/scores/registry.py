@@ -13,7 +13,8 @@ from trfjax.scores.hscore import h_score, shrunk_h_score
 from trfjax.scores.leep import leep
 from trfjax.scores.logme import logme
 from trfjax.scores.nce import nce
-from trfjax.scores.otce import OtceResult, otce
+from trfjax.scores.otce import otce
+from trfjax.scores.otce_result import OtceResult
 from trfjax.transport.problem import Settings
 from trfjax.typing import IGNORE, AnyArray, ArrayInput
 

@@ -45,6 +45,7 @@ NEWTON_STEPS = 60  # products of one conjugate-gradient solve at most
 NEWTON_TOLERANCE = 0.05  # of the squared residual, against that at the start
 CYCLES = 20  # per kernel
 COARSE_STEP = 8  # a large problem starts from the potentials of every 8th point
+FINER_STEP = 4  # where the kernel is streamed, and a read costs more
 COARSE_ABOVE = 4_000_000  # kernel entries above which that pays
 # A kernel entry lost to underflow may regrow by exp(2 MOVE) before the kernel is built
 # anew: 2 MOVE + 2 log N + log(1/tolerance) must stay below 87, the float32 range.
@@ -99,7 +100,8 @@ def solve(
     clouds = Clouds(problem, scale, kept, settings.block_rows)
     state = _first(problem, scale)
     if start is None and len(problem.source) * len(problem.target) > COARSE_ABOVE:
-        start = _coarse_start(problem, epsilon, settings)
+        step = COARSE_STEP if kept else FINER_STEP
+        start = _coarse_start(problem, epsilon, settings, step)
         # Where epsilon is small against the cost, the potentials of a sample are too
         # far from those of the whole: there the stages lead nearer.
         start = jnp.where(state.left > 0, state.offset, start)
@@ -115,12 +117,12 @@ def solve(
 
 
 def _coarse_start(
-    problem: Problem, epsilon: Array, settings: Settings
+    problem: Problem, epsilon: Array, settings: Settings, step: int
 ) -> Float[Array, " m"]:
-    """Solve every `COARSE_STEP`-th point, and extend the potentials to all of them."""
+    """Solve every `step`-th point, and extend the potentials to all of them."""
     coarse = Problem(
         *(
-            part[::COARSE_STEP]
+            part[::step]
             for part in (
                 problem.source, problem.target,
                 problem.source_weights, problem.target_weights,

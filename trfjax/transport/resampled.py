@@ -1,0 +1,165 @@
+"""Many weightings of one pair of clouds: resampled images share points and kernel."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+from trfjax.arrays import safe_divide
+from trfjax.transport.joint import couple_many
+from trfjax.transport.kernel import scaled_products
+from trfjax.transport.problem import Problem, Settings, centre
+from trfjax.transport.sinkhorn import solve
+
+MAX_STEPS = 500  # Sinkhorn steps of the shared kernel
+CHECK = 5  # steps between two looks at the error
+RELAX = 1.5  # of the scalings' logarithms; near a solution any below 2 converges
+TIGHTER = 10.0  # than the tolerance: a step costs little
+
+
+class Resampled(NamedTuple):
+    """What is read off the plan of every weighting."""
+
+    joint: Float[Array, "b s t"]
+    cost: Float[Array, " b"]  # <plan, squared distance>
+    marginal_error: Float[Array, " b"]
+    converged: Bool[Array, " b"]
+
+
+def couple_resampled(
+    source: Float[Array, "n d"],
+    target: Float[Array, "m d"],
+    source_labels: Float[Array, "#b n s"],
+    target_labels: Float[Array, "#b m t"],
+    *,
+    epsilon: float,
+    settings: Settings | None = None,
+) -> Resampled:
+    """Couple the same points under `b` weightings.
+
+    The plan of the mean weighting is solved for first. It is the kernel of all
+    others, whose scalings differ little from 1, so that a step for all of them is one
+    product of matrices. A weighting that does not converge in this way, because it
+    leaves out what the mean leans on, is solved by itself.
+
+    Args:
+        source: points.
+        target: points.
+        source_labels: mass of every point by label; each weighting sums to 1. A
+            leading axis of 1 serves all weightings.
+        target_labels: likewise.
+        epsilon: entropic regularisation, in units of the squared distance.
+        settings: when to stop.
+    """
+    settings = settings or Settings()
+    eps = jnp.asarray(epsilon, source.dtype)
+    found = _shared(source, target, source_labels, target_labels, eps, settings)
+    left = jnp.flatnonzero(~found.converged)
+    if not len(left):
+        return found
+    labels = (_some(part, left) for part in (source_labels, target_labels))
+    rest = _one_by_one(source, target, *labels, epsilon=eps, settings=settings)
+    return Resampled(
+        *(whole.at[left].set(part) for whole, part in zip(found, rest, strict=True))
+    )
+
+
+def _some(labels: Array, index: Array) -> Array:
+    return labels[jnp.minimum(index, len(labels) - 1)]
+
+
+@functools.partial(jax.jit, static_argnames=("settings",))
+def _shared(
+    source: Array,
+    target: Array,
+    source_labels: Array,
+    target_labels: Array,
+    epsilon: Array,
+    settings: Settings,
+) -> Resampled:
+    count = max(len(source_labels), len(target_labels))
+    a, b = source_labels.sum(axis=2), target_labels.sum(axis=2)
+    mean_a, mean_b = a.mean(axis=0), b.mean(axis=0)
+    x, y = centre(source, mean_a), centre(target, mean_b)
+    ones = jnp.ones((len(x), 1), x.dtype), jnp.ones((len(y), 1), y.dtype)
+    base = solve(Problem(x, y, mean_a, mean_b, *ones), epsilon, settings)
+    products = scaled_products(x, y, 2 / epsilon)
+    plan = jnp.exp(products + base.log_scale[:, None] + base.log_offset)
+    a, b = (jnp.broadcast_to(w, (count, w.shape[1])) for w in (a, b))
+    u, v, error = _scalings(plan, a, b, safe_divide(b, mean_b), settings)
+    shares = [
+        safe_divide(labels, labels.sum(axis=2, keepdims=True))
+        for labels in (source_labels, target_labels)
+    ]
+    left = jnp.einsum("bns,nm->bsm", shares[0] * u[:, :, None], plan)
+    joint = jnp.einsum("bsm,bmt->bst", left, v[:, :, None] * shares[1])
+    # The clouds stand at their means, apart from each other by the vector `apart`.
+    apart = mean_a @ source - mean_b @ target
+    cost = a @ jnp.sum(x**2, axis=1) + b @ jnp.sum(y**2, axis=1)
+    cost -= epsilon * jnp.sum((u @ (plan * products)) * v, axis=1)
+    cost += 2 * (a @ x - b @ y) @ apart + jnp.sum(apart**2)
+    return Resampled(joint, jnp.maximum(cost, 0), error, error <= settings.tolerance)
+
+
+def _scalings(
+    plan: Array, a: Array, b: Array, v: Array, settings: Settings
+) -> tuple[Array, Array, Array]:
+    """Return the scalings that give the plan the marginals of every weighting."""
+
+    def rows(v: Array) -> Array:
+        return safe_divide(a, v @ plan.T)
+
+    def step(_: Any, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        u, v = state
+        v = _relaxed(v, safe_divide(b, u @ plan))
+        return _relaxed(u, rows(v)), v
+
+    def look(state: tuple[Array, ...]) -> tuple[Array, ...]:
+        u, v, _, steps = state
+        u, v = lax.fori_loop(0, CHECK, step, (u, v))
+        u = rows(v)  # exact rows, so that the error is that of the columns
+        error = jnp.abs(v * (u @ plan) - b).sum(axis=1)
+        return u, v, error, steps + CHECK
+
+    def going(state: tuple[Array, ...]) -> Array:
+        error, steps = state[2:]
+        return jnp.any(error > settings.tolerance / TIGHTER) & (steps < MAX_STEPS)
+
+    begin = (rows(v), v, jnp.full(len(v), jnp.inf, v.dtype), jnp.zeros((), jnp.int32))
+    u, v, error, _ = lax.while_loop(going, look, begin)
+    return u, v, error
+
+
+def _relaxed(old: Array, new: Array) -> Array:
+    """Return a step beyond the new scaling; 0 where that is 0."""
+    safe = jnp.where((old > 0) & (new > 0), old, 1)
+    beyond = jnp.where(old > 0, safe * jnp.where(new > 0, new / safe, 1) ** RELAX, new)
+    return jnp.where(new > 0, beyond, 0)
+
+
+@functools.partial(jax.jit, static_argnames=("settings",))
+def _one_by_one(
+    source: Array,
+    target: Array,
+    source_labels: Array,
+    target_labels: Array,
+    *,
+    epsilon: Array,
+    settings: Settings,
+) -> Resampled:
+    count = max(len(source_labels), len(target_labels))
+
+    def all_of(part: Array) -> Array:
+        return jnp.broadcast_to(part, (count, *part.shape[-2:]))
+
+    labels = [all_of(part) for part in (source_labels, target_labels)]
+    weights = [part.sum(axis=2) for part in labels]
+    shares = [safe_divide(part, part.sum(axis=2, keepdims=True)) for part in labels]
+    problems = Problem(all_of(source), all_of(target), *weights, *shares)
+    found = couple_many(problems, epsilon=epsilon, settings=settings)
+    return Resampled(found.joint, found.cost, found.marginal_error, found.converged)
