@@ -45,7 +45,7 @@ from trfjax.data.dataset import Dataset
 from trfjax.features.extract import extract, extract_all
 from trfjax.files import write_text
 from trfjax.ranking.bootstrap import Resamples
-from trfjax.ranking.intervals import bootstrap_interval
+from trfjax.ranking.intervals import ROUGH, image_interval
 from trfjax.scores.of_sums import (
     h_score_of_moments,
     leep_of_atoms,
@@ -314,10 +314,11 @@ def covered(config: Config, source: Known, city: str) -> Iterator[dict[str, Any]
         for name, score in scores.items():
             value, *rest = score(rows)
             split = within.split(np.array(rest))
-            for method in ("percentile", "bca"):
-                ends = bootstrap_interval(
-                    value, split["replicates"], split["left_out"], method=method
-                )
+            for method in ("percentile", "bca", "jackknife"):
+                ends = image_interval(
+                    value, split["replicates"], split["left_out"],
+                    method=method, smooth=name not in ROUGH,
+                )  # fmt: skip
                 note(inside, (name, method), ends, truth[name])
         ends = of_draws(ours, atoms.select(chosen), config.epsilon, rng)
         note(inside, ("otce", "pixel draws"), ends, truth["otce"])

@@ -10,7 +10,7 @@ import numpy as np
 
 from trfjax.errors import DataError
 from trfjax.files import read_json, strict, write_json
-from trfjax.ranking.intervals import IntervalMethod, bootstrap_interval
+from trfjax.ranking.intervals import ROUGH, IntervalMethod, image_interval
 
 SCHEMA = 2
 Status = Literal["ok", "failed"]
@@ -47,12 +47,13 @@ class Cell:
         return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
     def interval(
-        self, level: float = 0.9, *, method: IntervalMethod = "bca"
+        self, level: float = 0.9, *, method: IntervalMethod = "jackknife"
     ) -> tuple[float, float]:
         """Return the interval of the score; NaN when there are no replicates."""
-        return bootstrap_interval(
-            self.score, self.replicates, self.left_out, level=level, method=method
-        )
+        return image_interval(
+            self.score, self.replicates, self.left_out,
+            level=level, method=method, smooth=self.metric not in ROUGH,
+        )  # fmt: skip
 
     def record(self) -> dict[str, Any]:
         """Return the cell as strict JSON."""

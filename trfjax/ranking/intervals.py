@@ -10,39 +10,50 @@ from scipy.stats import t as student
 
 from trfjax.typing import ArrayInput
 
-IntervalMethod = Literal["bca", "percentile"]
+IntervalMethod = Literal["jackknife", "bca", "percentile"]
+# Scores whose bias the jackknife cannot tell: LogME is a mean over the classes that
+# occur, and jumps when the last image of a class is left out.
+ROUGH = ("logme",)
 
 
-def bootstrap_interval(
+def image_interval(
     score: float,
     replicates: ArrayInput,
     left_out: ArrayInput = (),
     *,
     level: float = 0.9,
-    method: IntervalMethod = "bca",
+    method: IntervalMethod = "jackknife",
+    smooth: bool = True,
 ) -> tuple[float, float]:
     r"""Return the interval of a score from its values on resampled images.
 
-    `"percentile"` takes quantiles of the replicates. `"bca"` moves them, by the share
-    of replicates below the score (bias: the entropy of few images is too low in the
-    mean, and that of resampled images lower still) and by the skewness of the values
-    with one image left out (acceleration):
+    `"jackknife"` is $\hat\theta - b \pm t_{n-1} s$ with the bias and the standard
+    error of the values $\theta_{(i)}$ that leave out one of n images,
+
+    $$b = (n-1) (\bar\theta_{(\cdot)} - \hat\theta), \qquad
+    s^2 = \tfrac{n-1}{n} \sum_i (\theta_{(i)} - \bar\theta_{(\cdot)})^2.$$
+
+    The entropy of few images is too low in the mean, by a third of its standard error
+    with 20 images of street scenes, so the bias matters. `"percentile"` takes quantiles
+    of the replicates, which doubles it. `"bca"` moves these quantiles by the share of
+    replicates below the score and by the skewness:
 
     $$\alpha' = \Phi\Bigl(z_0 + \frac{z_0 + z_\alpha}{1 - a (z_0 + z_\alpha)}\Bigr)$$
 
     With n images the spread of resampled means is $\sqrt{(n-1)/n}$ of what it should
     be, and normal quantiles are too short by as much as Student's are longer; where
-    `left_out` says how many images there are, the shares are widened by both.
+    `left_out` says how many images there are, quantiles are widened by both.
 
-    Replicates that are NaN, on which the score is not defined, are left out.
+    Values that are NaN, on which the score is not defined, are left out.
 
     Args:
         score: on all images.
         replicates: on images drawn with replacement.
-        left_out: with each image left out once; without them nothing is widened, and
-            `"bca"` corrects the bias alone.
+        left_out: with each image left out once; without them the percentiles of the
+            replicates are all there is.
         level: the share of intervals that should hold the value of the population.
-        method: `"bca"` or `"percentile"`.
+        method: `"jackknife"`, `"bca"` or `"percentile"`.
+        smooth: whether the jackknife can tell the bias; if not, none is corrected.
 
     Returns:
         Both ends; NaN with fewer than two replicates.
@@ -51,24 +62,39 @@ def bootstrap_interval(
         ValueError: a level outside (0, 1), or another method.
 
     Reference:
-        Efron, "Better Bootstrap Confidence Intervals", JASA 82, 1987, Section 4; for
-        few images: Hesterberg, "What Teachers Should Know About the Bootstrap", The
-        American Statistician 69, 2015, Section 5.3.
+        Miller, "The Jackknife: A Review", Biometrika 61, 1974; Efron, "Better Bootstrap
+        Confidence Intervals", JASA 82, 1987, Section 4; for few images: Hesterberg,
+        "What Teachers Should Know About the Bootstrap", The American Statistician 69,
+        2015, Section 5.3.
     """
     if not 0 < level < 1:
         raise ValueError(f"level: {level} is not within (0, 1)")
-    if method not in ("bca", "percentile"):
-        raise ValueError(f"method: {method!r} is neither 'bca' nor 'percentile'")
-    values = np.asarray(replicates, float)
-    values = values[np.isfinite(values)]
+    if method not in ("jackknife", "bca", "percentile"):
+        raise ValueError(
+            f"method: {method!r} is none of 'jackknife', 'bca', 'percentile'"
+        )
+    values, alone = (np.asarray(part, float) for part in (replicates, left_out))
+    values, alone = values[np.isfinite(values)], alone[np.isfinite(alone)]
     if len(values) < 2 or not np.isfinite(score):
         return float("nan"), float("nan")
-    left_out = np.asarray(left_out, float)
-    z = _reach(level, len(left_out)) * np.array([-1.0, 1.0])
+    if method == "jackknife" and len(alone) > 1:
+        return _jackknife(score, alone, level, smooth)
+    z = _reach(level, len(alone)) * np.array([-1.0, 1.0])
     if method == "bca":
-        z = _moved(z, score, values, left_out)
+        z = _moved(z, score, values, alone)
     low, high = np.quantile(values, norm.cdf(z))
     return float(low), float(high)
+
+
+def _jackknife(
+    score: float, left_out: np.ndarray, level: float, smooth: bool
+) -> tuple[float, float]:
+    n = len(left_out)
+    apart = left_out - left_out.mean()
+    error = np.sqrt((n - 1) / n * np.sum(apart**2))
+    bias = (n - 1) * (left_out.mean() - score) if smooth else 0.0
+    reach = student.ppf((1 + level) / 2, n - 1) * error
+    return float(score - bias - reach), float(score - bias + reach)
 
 
 def _reach(level: float, images: int) -> float:
@@ -86,7 +112,6 @@ def _moved(
     below = np.mean(values < score) + np.mean(values == score) / 2
     least = 0.5 / len(values)
     bias = norm.ppf(np.clip(below, least, 1 - least))
-    left_out = left_out[np.isfinite(left_out)]
     skewness = 0.0
     if len(left_out) > 1:
         apart = left_out.mean() - left_out

@@ -13,7 +13,7 @@ import numpy as np
 from trfjax.errors import DataError, missing_extra
 from trfjax.files import atomic_path, read_json, write_json, write_text
 from trfjax.ranking.cell import Cell, cell_of
-from trfjax.ranking.intervals import bootstrap_interval
+from trfjax.ranking.intervals import ROUGH, image_interval
 
 COLUMNS: tuple[str, ...] = (
     "rank", "source", "target", "metric", "score", "standard_error",
@@ -110,7 +110,8 @@ class Ranking:
             np.subtract(getattr(a, name), getattr(b, name))
             for name in ("replicates", "left_out")
         )
-        return apart, *bootstrap_interval(apart, *columns, level=level)
+        smooth = a.metric not in ROUGH
+        return apart, *image_interval(apart, *columns, level=level, smooth=smooth)
 
     def records(self) -> list[dict[str, Any]]:
         """Return one flat row per cell, by metric and rank."""
