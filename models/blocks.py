@@ -191,6 +191,11 @@ def channel_dropout(rate: float) -> nnx.Dropout:
     return nnx.Dropout(rate, broadcast_dims=(1, 2))
 
 
+def recomputed(unit: nnx.Module, *maps: Array) -> Any:
+    """Apply a unit whose inner maps are computed again for the gradient, not kept."""
+    return nnx.remat(lambda unit, *maps: unit(*maps))(unit, *maps)
+
+
 class ConvNorm(nnx.Module):
     """A convolution and a batch norm, with a ReLU unless told otherwise."""
 

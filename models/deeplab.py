@@ -121,6 +121,7 @@ class DeepLab(Network):
             when `aux` is asked for), `proda` has the head of that project.
         aspp: `all` four dilations, or `first_two` for the published AdaptSegNet
             checkpoints.
+        remat: keep less for the gradient and compute it again; the same numbers.
         in_channels: channels of the images.
         init: initial kernels; `paper` is normal with deviation 0.01.
         dtype: of the computation.
@@ -136,6 +137,7 @@ class DeepLab(Network):
         width: int | None = None,
         variant: str = "single",
         aspp: str = "all",
+        remat: bool = False,
         in_channels: int = 3,
         init: str = "paper",
         dtype: str | None = None,
@@ -153,6 +155,7 @@ class DeepLab(Network):
             dilations=(1, 1, 2, 4),
             stride_first=True,
             ceil=True,
+            remat=remat,
             in_channels=in_channels,
         )
         third, fourth = self.trunk.channels[2:]

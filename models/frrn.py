@@ -6,13 +6,19 @@ Scenes", CVPR 2017.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array
 
-from trfjax.models.blocks import ConvNorm, Layers, Network, check_option
+from trfjax.models.blocks import (
+    ConvNorm,
+    Layers,
+    Network,
+    check_option,
+    recomputed,
+)
 from trfjax.models.naming import Naming
 from trfjax.models.resize import max_pool, resize_bilinear
 from trfjax.state import Output, Tap
@@ -106,6 +112,7 @@ class FRRN(Network):
         align_corners: how the pooled stream is up-sampled; half-pixel centres for
             `official`, aligned corners for `semseg`.
         norm: `batch`, or `group` with 16 groups.
+        remat: keep less for the gradient and compute it again; the same numbers.
         in_channels: channels of the images.
         init: initial kernels; `paper` is He-uniform.
         dtype: of the computation.
@@ -123,6 +130,7 @@ class FRRN(Network):
         variant: str = "official",
         align_corners: bool | None = None,
         norm: str = "batch",
+        remat: bool = False,
         in_channels: int = 3,
         init: str = "paper",
         dtype: str | None = None,
@@ -175,6 +183,7 @@ class FRRN(Network):
         self.residual = residual
         self.semseg = semseg
         self.align_corners = semseg if align_corners is None else align_corners
+        self.remat = remat
         self.in_channels = in_channels
 
     @property
@@ -198,7 +207,7 @@ class FRRN(Network):
         self.check_multiple(self.check(x, taps), max(stage[2] for stage in self.plan))
         y = self.stem(x)
         for unit in self.first:
-            y = unit(y)
+            y = self._unit(unit, y)
         z = self.split(y)
         maps = {}
         for kind, _, stride, names in self.plan:
@@ -209,15 +218,19 @@ class FRRN(Network):
         if self.merge:
             y = self.merge(y)
         for unit in self.last:
-            y = unit(y)
+            y = self._unit(unit, y)
         logits = self.classifier(y)
         return Output(logits, logits, y, levels={name: maps[name] for name in taps})
 
     def _stage(self, names: tuple[str, ...], y: Array, z: Array) -> tuple[Array, Array]:
         entered = y
         for name in names:
-            y, z = getattr(self, name)(entered if self.semseg else y, z)
+            unit = getattr(self, name)
+            y, z = self._unit(unit, entered if self.semseg else y, z)
         return y, z
+
+    def _unit(self, unit: Any, *maps: Array) -> Any:
+        return recomputed(unit, *maps) if self.remat else unit(*maps)
 
     def _double(self, y: Array) -> Array:
         size = (2 * y.shape[1], 2 * y.shape[2])

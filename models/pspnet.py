@@ -102,6 +102,7 @@ class PSPNet(Network):
             `side // bin`, as Caffe and pytorch-semseg do: trailing rows are dropped
             or more cells appear, and sides below the bin fail.
         stem: `deep` as published; `7x7` for torchvision's weights.
+        remat: keep less for the gradient and compute it again; the same numbers.
         in_channels: channels of the images.
         init: initial kernels; `paper` is He-normal.
         dtype: of the computation.
@@ -118,6 +119,7 @@ class PSPNet(Network):
         width: int | None = None,
         pooling: str = "adaptive",
         stem: str = "deep",
+        remat: bool = False,
         in_channels: int = 3,
         init: str = "paper",
         dtype: str | None = None,
@@ -135,6 +137,7 @@ class PSPNet(Network):
             stem=stem,
             strides=(1, 2, 1, 1),
             dilations=(1, 1, 2, 4),
+            remat=remat,
             in_channels=in_channels,
         )
         last = 32 * base

@@ -10,7 +10,13 @@ from typing import ClassVar
 from flax import nnx
 from jaxtyping import Array
 
-from trfjax.models.blocks import ConvNorm, Layers, Network, check_option
+from trfjax.models.blocks import (
+    ConvNorm,
+    Layers,
+    Network,
+    check_option,
+    recomputed,
+)
 from trfjax.models.naming import Naming
 from trfjax.models.resize import max_pool
 from trfjax.state import Output, Tap
@@ -108,6 +114,7 @@ class Trunk(nnx.Module):
         stride_first: the stride is on the first 1x1 convolution.
         ceil: the pooling of the stem rounds up.
         zero: the last norm of every block starts at zero.
+        remat: compute the inner maps of a block again for the gradient.
         in_channels: channels of the images.
     """
 
@@ -123,6 +130,7 @@ class Trunk(nnx.Module):
         stride_first: bool = False,
         ceil: bool = False,
         zero: bool = False,
+        remat: bool = False,
         in_channels: int = 3,
     ) -> None:
         check_option("depth", depth, tuple(DEPTHS))
@@ -160,6 +168,7 @@ class Trunk(nnx.Module):
         self.strides = tuple(reached)
         self.pool = stem != "3x3"
         self.ceil = ceil
+        self.remat = remat
 
     def __call__(self, x: Array) -> list[Array]:
         """Return the maps of the four stages."""
@@ -170,7 +179,7 @@ class Trunk(nnx.Module):
         maps = []
         for stage in self.stages:
             for block in stage:
-                x = block(x)
+                x = recomputed(block, x) if self.remat else block(x)
             maps.append(x)
         return maps
 

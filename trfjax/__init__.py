@@ -29,6 +29,7 @@ _PUBLIC: dict[str, str] = {
     "SavedSource": "trfjax.ranking.rank",
     "Source": "trfjax.ranking.rank",
     "train": "trfjax.transfer.train",
+    "train_many": "trfjax.transfer.many",
 }
 
 __all__ = sorted(_PUBLIC)

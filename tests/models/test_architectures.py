@@ -1,15 +1,19 @@
 """What is particular to one architecture."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 from network_cases import CLASSES, build, images
 
 from trfjax.models import create_model
-from trfjax.state import apply
+from trfjax.models.blocks import Layers, Network, recomputed
+from trfjax.models.resnet import BasicBlock
+from trfjax.state import Output, apply, apply_train, freeze
 
 RUN = jax.jit(apply, static_argnames=("aux", "taps"))
 
@@ -115,3 +119,65 @@ def test_residual_blocks_may_start_as_the_identity():
     model = create_model("resnet18", **config)
     scale = model.params["trunk"]["stages"][0][0]["bn2"]["scale"]
     assert not scale.any()
+
+
+def stepped(model, x):
+    """Return loss, gradients and statistics of a training step, and its memory."""
+
+    @jax.jit
+    def step(model, x):
+        def loss(params):
+            values = dataclasses.replace(model, params=params)
+            out, stats = apply_train(values, x, key=jax.random.key(1))
+            return jnp.square(out.logits).mean(), stats
+
+        return jax.value_and_grad(loss, has_aux=True)(model.params)
+
+    compiled = step.lower(model, x).compile()
+    memory: Any = compiled.memory_analysis()
+    return compiled(model, x), memory.temp_size_in_bytes
+
+
+def assert_recomputing_is_the_same(build_with, x, rtol):
+    (plain, much), (again, less) = (stepped(build_with(flag), x) for flag in (0, 1))
+    for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(again), strict=True):
+        np.testing.assert_allclose(b, a, rtol=rtol, atol=rtol * np.abs(a).max())
+    return less / much
+
+
+class Blocks(Network):
+    """Four residual blocks; much of the memory is what lies inside them."""
+
+    def __init__(self, remat, rngs):
+        make = Layers(rngs)
+        self.blocks = nnx.List(BasicBlock(make, 3, 3) for _ in range(4))
+        self.remat, self.in_channels = remat, 3
+
+    def __call__(self, x, *, aux=False, taps=(), rngs=None):
+        for block in self.blocks:
+            x = recomputed(block, x) if self.remat else block(x)
+        return Output(x, x, x)
+
+
+def test_recomputed_units_give_the_same_step():
+    """Statistics too: they are updated inside what is computed twice."""
+
+    def build_with(flag):
+        return freeze(Blocks(bool(flag), rngs=nnx.Rngs(0)))
+
+    assert_recomputing_is_the_same(build_with, images("unet"), 1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [("frrn_a", {"width": 6}), ("pspnet", {"width": 4, "depth": 50})],
+)
+def test_recomputing_a_network_is_the_same_and_needs_no_more_memory(name, config):
+    def build_with(flag):
+        return create_model(name, num_classes=CLASSES, remat=bool(flag), **config)
+
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 96, 128, 3)), jnp.float32)
+    share = assert_recomputing_is_the_same(build_with, x, 1e-3)
+    print(name, f"memory of a step {share:.2f}")
+    assert share < 1  # on a CPU little is gained

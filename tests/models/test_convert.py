@@ -134,6 +134,15 @@ def test_another_architecture_is_recognised():
         from_torch_state_dict(build("unet"), {}, naming="keras")
 
 
+def test_a_checkpoint_of_another_network_is_refused():
+    segnet = stored(build("segnet"), namings_of("segnet")[1]["pytorch-semseg"])
+    with pytest.raises(ValueError, match="no tensor of this checkpoint"):
+        from_torch_state_dict(build("unet"), segnet)
+    small = stored(build("resnet18"), namings_of("resnet18")[1]["torchvision"])
+    with pytest.raises(ValueError, match=r"does not fit.*missing: .*misshaped"):
+        from_torch_state_dict(build("resnet101"), small)
+
+
 def test_other_class_counts_are_misshaped_heads():
     name, config, _ = CASES["unet"]
     model = create_model(name, num_classes=CLASSES + 1, **config)

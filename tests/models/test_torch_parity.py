@@ -30,11 +30,24 @@ CASES = {
         *("unet", {"width": 4, "variant": "semseg"}, "pytorch-semseg"),
         *((188, 204), 0),
     ),
+    "unet-semseg-padded": (
+        lambda: ref.SemsegUNet(4, 5, p=1),
+        *("unet", {"width": 4, "variant": "semseg", "padding": 1}, "pytorch-semseg"),
+        *((48, 64), 0),
+    ),
+    "unet-paper": (
+        lambda: ref.SemsegUNet(4, 5, norms=False),
+        *("unet", {"width": 4, "variant": "paper"}, "pytorch-semseg", (188, 204), 0),
+    ),
     "fcn8s": (
         lambda: ref.FCN(2, 5),
         *("fcn8s", {"width": 2}, "pytorch-semseg", (45, 61), 0),
     ),
     "lenet": (lambda: ref.TorchLeNet(5), "lenet", {}, "torch", (28, 28), 0),
+    "lenet-caffe": (
+        lambda: ref.CaffeLeNet(5),
+        *("lenet", {"variant": "caffe"}, "torch", (28, 28), 0),
+    ),
     "conv4": (
         lambda: ref.TorchConv4(8, 5, 36),
         *("conv4", {"width": 8, "input_size": (36, 36)}, "torch", (36, 36), 0),
@@ -42,6 +55,10 @@ CASES = {
     "frrn-semseg": (
         lambda: ref.SemsegFRRN(6, 5),
         *("frrn_a", {"width": 6, "variant": "semseg"}, "pytorch-semseg", (32, 48), 0),
+    ),
+    "frrn_b-semseg": (
+        lambda: ref.SemsegFRRN(6, 5, model="b"),
+        *("frrn_b", {"width": 6, "variant": "semseg"}, "pytorch-semseg", (32, 64), 0),
     ),
     "resnet18": (
         lambda: res.Torchvision(4, 5),
@@ -128,7 +145,8 @@ def test_segnet_equals_torch_in_double_precision(official, x64):
     assert error < 1e-12
 
 
-def test_official_frrn_equals_torch_by_a_naming_of_ones_own():
+@pytest.mark.parametrize("model", ["a", "b"])
+def test_official_frrn_equals_torch_by_a_naming_of_ones_own(model):
     from trfjax.models.frrn import NAMINGS
     from trfjax.models.naming import Naming
 
@@ -137,14 +155,36 @@ def test_official_frrn_equals_torch_by_a_naming_of_ones_own():
         (r"^split\.conv", "split_conv.cb_unit.0"),
         (r"^split\.norm", "split_conv.cb_unit.1"),
     )
-    net = ref.randomise(ref.SemsegFRRN(6, 5, official=True))
-    model = create_model("frrn_a", num_classes=5, width=6)
+    net = ref.randomise(ref.SemsegFRRN(6, 5, official=True, model=model))
+    network = create_model(f"frrn_{model}", num_classes=5, width=6)
     naming = Naming((*extra, *rules))
-    model, report = from_torch_state_dict(model, net.state_dict(), naming=naming)
+    network, report = from_torch_state_dict(network, net.state_dict(), naming=naming)
     assert report.complete and not report.kept and report.naming == "custom"
-    x = images((32, 48), 3)
-    out = apply(model, jnp.asarray(x.transpose(0, 2, 3, 1)))
+    x = images((32, 64), 3)
+    out = jax.jit(apply)(network, jnp.asarray(x.transpose(0, 2, 3, 1)))
     assert relative_error(out.logits, net(torch.from_numpy(x))) < 1e-5
+
+
+def test_official_bisenet_equals_torch():
+    from trfjax.models.naming import Naming
+    from trfjax.models.resnet import torchvision_rules
+
+    same = "^(?=spatial|context|refine|fusion|attention|head)"
+    naming = Naming(
+        (*torchvision_rules("backbone."), (same, "")), dead=(r"^backbone\.fc",)
+    )
+    net = ref.randomise(res.OfficialBiSeNet(4, 5))
+    model = create_model("bisenet_official", num_classes=5, width=4)
+    model, report = from_torch_state_dict(model, net.state_dict(), naming=naming)
+    assert report.complete and not report.kept
+    x = images((61, 90), 3)
+    out = jax.jit(apply, static_argnames="aux")(
+        model, jnp.asarray(x.transpose(0, 2, 3, 1)), aux=True
+    )
+    with torch.no_grad():
+        expected = net(torch.from_numpy(x))
+    for a, b in zip((out.logits, *out.aux), expected, strict=True):
+        assert relative_error(a, b) < 1e-5
 
 
 def test_a_torch_checkpoint_is_read_without_running_it(tmp_path):

@@ -87,14 +87,16 @@ class PytorchUNet(nn.Module):
 
 
 class SemsegUNet(nn.Module):
-    def __init__(self, b, classes):
+    """U-Net of pytorch-semseg; without norms it is the published one."""
+
+    def __init__(self, b, classes, p=0, norms=True):
         super().__init__()
 
         def double(i, o, norm):
             parts = {}
             for k, inputs in ((1, i), (2, o)):
-                layers = [conv(inputs, o, p=0)]
-                layers += [nn.BatchNorm2d(o)] if norm else []
+                layers = [conv(inputs, o, p=p)]
+                layers += [nn.BatchNorm2d(o)] if norm and norms else []
                 parts[f"conv{k}"] = nn.Sequential(*layers, nn.ReLU())
             return Named(**parts)
 
@@ -227,6 +229,18 @@ class TorchLeNet(nn.Module):
         return self.fc3(F.relu(self.fc2(F.relu(self.fc1(x)))))
 
 
+class CaffeLeNet(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.conv1, self.conv2 = conv(1, 20, 5, 0), conv(20, 50, 5, 0)
+        self.fc1, self.fc2 = nn.Linear(800, 500), nn.Linear(500, classes)
+
+    def forward(self, x):
+        x = F.max_pool2d(self.conv1(x), 2)
+        x = F.max_pool2d(self.conv2(x), 2).flatten(1)
+        return self.fc2(F.relu(self.fc1(x)))
+
+
 class TorchConv4(nn.Module):
     def __init__(self, hidden, classes, side):
         super().__init__()
@@ -264,9 +278,9 @@ class FRRU(nn.Module):
 
 
 class SemsegFRRN(nn.Module):
-    """FRRN-A of pytorch-semseg, or with `official` the published network."""
+    """FRRN of pytorch-semseg, or with `official` the published network."""
 
-    def __init__(self, b, classes, official=False):
+    def __init__(self, b, classes, official=False, model="a"):
         super().__init__()
         z = 2 * b // 3
         self.conv1 = cbr(3, b, 5, bias=not official)
@@ -274,6 +288,8 @@ class SemsegFRRN(nn.Module):
         self.split_conv = cb(b, z, 1) if official else conv(b, z, 1, bias=False)
         enc = ((3, 2, 2), (4, 4, 4), (2, 8, 8), (2, 8, 16))
         dec = ((2, 4, 8), (2, 4, 4), (2, 2 if official else 1, 2))
+        if model == "b":
+            enc, dec = (*enc, (2, 8, 32)), ((2, 4, 16), *dec)
         self.plan, i = [], b
         for kind, stages in (("encoding", enc), ("decoding", dec)):
             for n, m, s in stages:

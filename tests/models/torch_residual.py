@@ -262,3 +262,59 @@ class SimpleBiSeNet(nn.Module):
         out = self.conv(resize(f + f * weight, x.shape[2:], False))
         sup = (self.supervision1(a), self.supervision2(b))
         return out, *(resize(part, x.shape[2:], False) for part in sup)
+
+
+class OfficialBiSeNet(nn.Module):
+    """BiSeNet of its authors on ResNet-18; parts are named as they are here."""
+
+    def __init__(self, b, classes):
+        super().__init__()
+
+        def unit(i, o, k=3, s=1):
+            return Named(conv=conv(i, o, k, s=s, bias=False), norm=nn.BatchNorm2d(o))
+
+        def arm(i, o):
+            parts = {"conv": unit(i, o), "attention": unit(o, o, 1)}
+            return Named(**parts, refine=unit(o, o))
+
+        def head(i, o):
+            return Named(unit=unit(i, o), classifier=conv(o, classes, 1))
+
+        sides = ((3, b, 7, 2), (b, b, 3, 2), (b, b, 3, 2), (b, 2 * b, 1, 1))
+        self.spatial = nn.ModuleList(unit(*side) for side in sides)
+        self.backbone = Torchvision(b, 7)
+        self.context = unit(8 * b, 2 * b, 1)
+        self.refine16, self.refine8 = arm(8 * b, 2 * b), arm(4 * b, 2 * b)
+        self.fusion = unit(4 * b, 4 * b, 1)
+        self.attention1 = conv(4 * b, 4 * b, 1, bias=False)
+        self.attention2 = conv(4 * b, 4 * b, 1, bias=False)
+        self.head = head(4 * b, b)
+        self.head16, self.head8 = head(2 * b, 4 * b), head(2 * b, 4 * b)
+
+    def forward(self, x):
+        def run(unit, x, relu=True):
+            y = unit.norm(unit.conv(x))
+            return F.relu(y) if relu else y
+
+        def mean(x):
+            return x.mean((2, 3), keepdim=True)
+
+        def arm(part, x, context, size):
+            x = run(part.conv, x)
+            x = x * run(part.attention, mean(x), relu=False).sigmoid() + context
+            return run(part.refine, resize(x, size))
+
+        y = x
+        for part in self.spatial:
+            y = run(part, y)
+        third, fourth = self.backbone.maps(x)
+        context = run(self.context, mean(fourth))
+        a = arm(self.refine16, fourth, context, third.shape[2:])
+        b = arm(self.refine8, third, a, y.shape[2:])
+        f = run(self.fusion, torch.cat([y, b], 1))
+        f = f + f * self.attention2(F.relu(self.attention1(mean(f)))).sigmoid()
+        heads = ((self.head, f), (self.head16, a), (self.head8, b))
+        return tuple(
+            resize(part.classifier(run(part.unit, map_)), x.shape[2:])
+            for part, map_ in heads
+        )
