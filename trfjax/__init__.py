@@ -13,6 +13,8 @@ _PUBLIC: dict[str, str] = {
     "conditional_entropy": "trfjax.transport.conditional",
     "extract": "trfjax.features.extract",
     "finetune": "trfjax.transfer.finetune",
+    "guided_finetune": "trfjax.transfer.guided",
+    "Guide": "trfjax.transfer.alignment",
     "fit_otce": "trfjax.scores.full",
     "h_score": "trfjax.scores.hscore",
     "jc_otce": "trfjax.scores.jc_otce",

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import norm
 
 from trfjax.ranking.bootstrap import Resamples
-from trfjax.ranking.intervals import image_interval
+from trfjax.ranking.intervals import IntervalMethod, image_interval
 
 GRID = np.linspace(0, 1, 1001)
 
@@ -17,7 +17,8 @@ def test_without_bias_and_skewness_bca_is_the_percentile_interval():
     left_out = [1.0, 2, 3, 4, 5]  # symmetric
     # Student's 95 % quantile of 4 degrees of freedom, from a table, times root 5/4.
     end = norm.cdf(2.1318 * np.sqrt(1.25))
-    for method in ("bca", "percentile"):
+    methods: tuple[IntervalMethod, ...] = ("bca", "percentile")
+    for method in methods:
         found = image_interval(0.5, GRID, left_out, method=method)
         np.testing.assert_allclose(found, (1 - end, end), atol=1e-5)
 
@@ -64,7 +65,7 @@ def test_the_acceleration_is_that_of_the_formula():
 def test_the_mean_of_a_sample_is_covered():
     """90 % intervals of the mean of 20 numbers."""
     rng = np.random.default_rng(0)
-    hits = {"jackknife": 0, "bca": 0, "percentile": 0}
+    hits: dict[IntervalMethod, int] = {"jackknife": 0, "bca": 0, "percentile": 0}
     for seed in range(200):
         values = rng.uniform(size=20)
         drawn = Resamples.draw(20, 300, seed=seed)

@@ -40,6 +40,11 @@ def quietly(source, target, **settings):
         return otce_atoms(source, target, **{"settings": TIGHT, **settings})
 
 
+def known(result):
+    assert result.quantisation is not None
+    return result.quantisation
+
+
 def test_an_atom_for_every_pixel_is_the_exact_value():
     source, target = sides()
     task, domain, joint = exact(source, target)
@@ -49,8 +54,8 @@ def test_an_atom_for_every_pixel_is_the_exact_value():
     assert float(found.domain_difference) == pytest.approx(domain, abs=2e-5)
     np.testing.assert_allclose(found.label_joint, joint, atol=1e-5)
     assert found.num_samples == (150, 130) and found.converged
-    assert np.isnan(found.standard_error) and found.quantisation.atoms == (150, 130)
-    assert float(found.quantisation.effect) == 0
+    assert np.isnan(found.standard_error) and known(found).atoms == (150, 130)
+    assert float(known(found).effect) == 0
     assert "all 150 x 130 pixels as 150 x 130 atoms" in str(found)
 
 
@@ -76,10 +81,9 @@ def test_fewer_atoms_come_close_and_say_how_close():
         )
         error = abs(float(found.task_difference - whole.task_difference))
         away = abs(float(found.domain_difference - whole.domain_difference))
-        known = found.quantisation
-        assert error < float(known.effect) and error < last + 1e-4
+        assert error < float(known(found).effect) and error < last + 1e-4
         # Uncorrected it would lack all of the scatter within atoms.
-        assert away < 0.2 * float(known.scatter)
+        assert away < 0.2 * float(known(found).scatter)
         last = error
     assert last < 5e-3
 
@@ -90,7 +94,7 @@ def test_the_public_score_takes_all_pixels():
         otce(*source, *target, key=0, pixels="all", atoms=200) for _ in range(2)
     )
     assert float(found.score) == float(same.score) == -float(found.task_difference)
-    assert found.quantisation.atoms == (200, 200)
+    assert known(found).atoms == (200, 200)
     relative = otce(
         *source, *target, key=0, pixels="all", relative_epsilon=True, epsilon=0.5
     )

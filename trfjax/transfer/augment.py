@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from trfjax.typing import IGNORE
 
@@ -36,19 +36,22 @@ NONE = Augment(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 def augment(
     images: Float[Array, "b h w c"],
-    labels: Int[Array, "b ..."],
+    labels: Shaped[Array, "b ..."],
     config: Augment,
     *,
     ignore: int | Int[Array, ""] = IGNORE,
     key: PRNGKeyArray,
-) -> tuple[Float[Array, "b h w c"], Int[Array, "b ..."]]:
+) -> tuple[Float[Array, "b h w c"], Shaped[Array, "b ..."]]:
     """Change every image of a batch in its own way; pure, for use under `jit`.
+
+    The same key moves any other map as it moves the labels.
 
     Args:
         images: in `[0, 1]`.
-        labels: `(b, h, w)`, moved with the image, or `(b,)`.
+        labels: `(b, h, w)`, moved with the image, or `(b,)`; or weights of such.
         config: how much (static).
-        ignore: the label of what lies outside the image after zooming out.
+        ignore: the label of what lies outside the image after zooming out; 0 for
+            weights.
         key: where the changes are drawn.
     """
     key_place, key_colour = jax.random.split(key)

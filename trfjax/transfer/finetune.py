@@ -14,7 +14,8 @@ from trfjax.data import Dataset
 from trfjax.errors import ScoreWarning
 from trfjax.state import ModelCard, SourceModel, TrainedModel
 from trfjax.transfer.layers import Rebuild, trainable_layers, with_new_head
-from trfjax.transfer.loop import class_counts, class_weights_of, run, start
+from trfjax.transfer.loop import class_counts, class_weights_of, run
+from trfjax.transfer.loop import start as before_training
 from trfjax.transfer.metrics import Evaluation, align, evaluate
 from trfjax.transfer.recipe import Recipe
 from trfjax.transfer.train import check_fit
@@ -36,6 +37,21 @@ class FinetuneResult:
     evaluation: Evaluation | None  # on the test set
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Start:
+    """What fine-tuning begins with."""
+
+    model: SourceModel  # with the head it is to have
+    card: ModelCard
+    new: frozenset[str]  # the layers of a new head
+    layers: frozenset[str] | None  # those that move; None: all
+    shots: Dataset  # trained on; classes in the order of the card
+    watched: Dataset | None  # held out
+    class_weights: Float[np.ndarray, " k"]
+    label_weights: Float[np.ndarray, "n ..."] | None  # of the labels of `shots`
+    missing: tuple[str, ...]
+
+
 def finetune(
     source: TrainedModel,
     shots: Dataset,
@@ -47,6 +63,7 @@ def finetune(
     held_out: float = 0.0,
     evaluate_every: int = 10,
     class_weights: Float[np.ndarray, " k"] | None = None,
+    label_weights: Float[np.ndarray, "n ..."] | None = None,
     rebuild: Rebuild | None = None,
 ) -> FinetuneResult:
     """Fine-tune a network to a few labelled images.
@@ -69,6 +86,8 @@ def finetune(
         evaluate_every: steps between two looks at the held-out part.
         class_weights: in the order of the resulting network's classes, instead of
             those the recipe asks for.
+        label_weights: weight of every label of the shots, in their shape, such as
+            `transferability_weights`; 1 by default.
         rebuild: makes a fresh network from a number of classes, for networks in
             which more than the last layer depends on it.
 
@@ -76,52 +95,76 @@ def finetune(
         DivergedError: the loss is no longer finite; it holds the last good state.
         ValueError: shots of a single class, or settings that do not fit.
     """
-    _check(head, held_out, evaluate_every)
+    check_settings(head, held_out, evaluate_every)
+    start = prepare(
+        source, shots, mode=mode, recipe=recipe, head=head, held_out=held_out,
+        class_weights=class_weights, label_weights=label_weights, rebuild=rebuild,
+    )  # fmt: skip
+    return learn(start, recipe, test=test, evaluate_every=evaluate_every)
+
+
+def prepare(
+    source: TrainedModel,
+    shots: Dataset,
+    *,
+    mode: str,
+    recipe: Recipe,
+    head: str,
+    held_out: float,
+    class_weights: Float[np.ndarray, " k"] | None,
+    label_weights: Float[np.ndarray, "n ..."] | None,
+    rebuild: Rebuild | None,
+) -> Start:
+    """Check what `finetune` is given, before anything is computed."""
     image = shots[0]["image"].shape
-    model, card, new = _prepare(source, shots, head, recipe.seed, rebuild)
+    model, card, new = _with_head(source, shots, head, recipe.seed, rebuild)
     shots = align(shots, card.class_names)
     check_fit(model, card, shots)
     missing = _missing(source, shots, new)
     layers = trainable_layers(model, image, mode, head=new)
-    part = shots
-    watched = None
+    if label_weights is not None:
+        _check_label_weights(label_weights, shots)
+    part, watched = shots, None
     if held_out:
         part, watched = shots.split(1 - held_out, seed=recipe.seed)
+        if label_weights is not None:
+            rows = [shots.image_ids.index(name) for name in part.image_ids]
+            label_weights = label_weights[rows]
     weights = class_weights_of(part, recipe) if class_weights is None else class_weights
     if len(weights) != len(card.class_names):
         raise ValueError(
             f"class_weights: {len(weights)} for {len(card.class_names)} classes"
         )
-    best, best_step, curves = _follow(
-        model, card, part, watched, recipe, layers, weights, evaluate_every, not new
+    return Start(
+        model, card, new, layers, part, watched, weights, label_weights, missing
     )
+
+
+def learn(
+    start: Start, recipe: Recipe, *, test: Dataset | None, evaluate_every: int
+) -> FinetuneResult:
+    """Learn the shots, and measure the result."""
+    best, best_step, curves = _follow(start, recipe, evaluate_every)
     return FinetuneResult(
-        trained=TrainedModel(best, card),
-        head="new" if new else "kept",
+        trained=TrainedModel(best, start.card),
+        head="new" if start.new else "kept",
         curves=curves,
         best_step=best_step,
-        missing=missing,
-        evaluation=None if test is None else evaluate(best, card, test),
+        missing=start.missing,
+        evaluation=None if test is None else evaluate(best, start.card, test),
     )
 
 
 def _follow(
-    model: SourceModel,
-    card: ModelCard,
-    shots: Dataset,
-    watched: Dataset | None,
-    recipe: Recipe,
-    layers: frozenset[str] | None,
-    weights: Float[np.ndarray, " k"],
-    every: int,
-    trust: bool,
+    start: Start, recipe: Recipe, every: int
 ) -> tuple[SourceModel, int, dict[str, list[float]]]:
     """Train, and keep the network that does best on the held-out images.
 
     The source as it is takes part in the choice if its head can be trusted.
     """
+    card, watched = start.card, start.watched
     curves: dict[str, list[float]] = {"loss": []}
-    best, best_step, best_value = model, 0, -np.inf
+    best, best_step, best_value = start.model, 0, -np.inf
     if watched is not None:
         curves |= {"held_out": [], "held_out_step": []}
 
@@ -136,12 +179,13 @@ def _follow(
         if value > best_value:
             best, best_step, best_value = candidate, step, value
 
-    if trust:
-        look(model, 0)
-    state = start(model, recipe, trainable=layers)
+    if not start.new:
+        look(start.model, 0)
+    state = before_training(start.model, recipe, trainable=start.layers)
     steps = run(
-        state, shots, card=card, recipe=recipe, trainable=layers, class_weights=weights
-    )
+        state, start.shots, card=card, recipe=recipe, trainable=start.layers,
+        class_weights=start.class_weights, label_weights=start.label_weights,
+    )  # fmt: skip
     for step, (state, loss) in enumerate(steps, 1):
         curves["loss"].append(loss)
         if step == recipe.steps or (watched is not None and step % every == 0):
@@ -149,7 +193,7 @@ def _follow(
     return best, best_step, curves
 
 
-def _prepare(
+def _with_head(
     source: TrainedModel,
     shots: Dataset,
     head: str,
@@ -193,12 +237,23 @@ def _missing(
             f"{shots.name}: no image shows {', '.join(missing)}; the new head of "
             f"{source.card.name} will not learn them",
             ScoreWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return missing
 
 
-def _check(head: str, held_out: float, every: int) -> None:
+def _check_label_weights(weights: Float[np.ndarray, "n ..."], shots: Dataset) -> None:
+    expected = (len(shots), *np.shape(shots[0]["label"]))
+    if weights.shape != expected:
+        raise ValueError(
+            f"label_weights: shape {weights.shape}, the labels have {expected}"
+        )
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+        raise ValueError("label_weights: must be finite, at least 0, and not all 0")
+
+
+def check_settings(head: str, held_out: float, every: int) -> None:
+    """Refuse settings of `finetune` that cannot be."""
     if head not in ("auto", "new"):
         raise ValueError(f"unknown head {head!r}; available: auto, new")
     if not 0 <= held_out <= 0.5:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -65,11 +65,22 @@ def run(
     recipe: Recipe,
     trainable: frozenset[str] | None = None,
     class_weights: Float[np.ndarray, " k"] | None = None,
+    label_weights: Float[np.ndarray, "n ..."] | None = None,
 ) -> Iterator[tuple[TrainState, float]]:
     """Yield the state and the loss after each step that is still to do.
 
     What a step does depends on its number, the seed and the state alone, so that a
     run taken up again continues as if it had never stopped.
+
+    Args:
+        state: where the run stands.
+        dataset: labelled images; classes in the order of the card.
+        card: normalisation and number of classes.
+        recipe: how to train.
+        trainable: paths of the layers that move; None: all.
+        class_weights: weight of every class; 1 by default.
+        label_weights: weight of every label of the data set, in its order, such as
+            `(n, h, w)`; augmented with the labels. 1 by default.
 
     Raises:
         DivergedError: a loss or gradient that is not finite.
@@ -79,8 +90,8 @@ def run(
     settings = dataclasses.replace(recipe, seed=0)  # the seed is not compiled in
     weights = np.ones(len(card.class_names)) if class_weights is None else class_weights
     scale, emphasis = normalisation(card), jnp.asarray(weights, jnp.float32)
-    batches = _batches(dataset, recipe, done)
-    for images, labels in batches:
+    batches = _batches(dataset, recipe, done, label_weights)
+    for images, labels, importance in batches:
         after, loss, fine = train_step(
             state,
             images,
@@ -89,6 +100,7 @@ def run(
             emphasis,
             np.int32(dataset.ignore),
             key,
+            importance,
             recipe=settings,
             trainable=trainable,
         )
@@ -107,17 +119,34 @@ def train_step(
     class_weights: Array,
     ignore: Array,
     key: Array,
+    label_weights: Array | None = None,
     *,
     recipe: Recipe,
     trainable: frozenset[str] | None,
 ) -> tuple[TrainState, Array, Array]:
     """Do one step; networks of one architecture and shape share its compilation.
 
+    Args:
+        state: what the step changes.
+        images: `(b, h, w, c)` as stored, 0 to 255.
+        labels: `(b, h, w)` or `(b,)`.
+        scale: mean and standard deviation of images in `[0, 1]`.
+        class_weights: `(k,)`.
+        ignore: the label that counts for nothing.
+        key: of the run; folded with the number of the step.
+        label_weights: in the shape of the labels; None: all 1.
+        recipe: how to train; its seed is not used.
+        trainable: paths of the layers that move; None: all.
+
     Returns:
         The new state, the loss, and whether loss and gradient are finite.
     """
     model = state.model
     key_augment, key_drop = jax.random.split(jax.random.fold_in(key, state.step))
+    if label_weights is not None:  # the same key, so they move as the labels do
+        _, label_weights = augment(
+            images / 255.0, label_weights, recipe.augment, ignore=0, key=key_augment
+        )
     pixels, labels = augment(
         images / 255.0, labels, recipe.augment, ignore=ignore, key=key_augment
     )
@@ -132,9 +161,13 @@ def train_step(
             output, stats = apply_train(network, pixels, aux=aux, key=key_drop)
 
         def error(logits: Array) -> Array:
-            fitted = fit_labels(labels, logits)
+            weights = label_weights
             return cross_entropy(
-                logits, fitted, ignore=ignore, class_weights=class_weights
+                logits,
+                fit_labels(labels, logits),
+                ignore=ignore,
+                class_weights=class_weights,
+                weights=None if weights is None else fit_labels(weights, logits),
             )
 
         total = error(output.logits)
@@ -181,13 +214,30 @@ def class_weights_of(dataset: Dataset, recipe: Recipe) -> Float[np.ndarray, " k"
 
 
 def _batches(
-    dataset: Dataset, recipe: Recipe, done: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the batches of the remaining steps, from memory where they fit."""
-    chosen = (
+    dataset: Dataset,
+    recipe: Recipe,
+    done: int,
+    weights: Float[np.ndarray, "n ..."] | None,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+    """Yield images, labels and weights of the remaining steps."""
+    chosen = [
         batch_indices(len(dataset), recipe.batch_size, step, seed=recipe.seed)
         for step in range(done, recipe.steps)
-    )
+    ]
+    read = read_batches(dataset, chosen)
+    for indices, (images, labels) in zip(chosen, read, strict=True):
+        part = None if weights is None else weights[indices].astype(np.float32)
+        yield images, labels, part
+
+
+def read_batches(
+    dataset: Dataset, chosen: Sequence[np.ndarray]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the images and labels at some positions, from memory where they fit.
+
+    Raises:
+        ValueError: a label that is no class.
+    """
     if _bytes(dataset) <= MEMORY:
         images, labels = stack(dataset)
         check_labels(dataset, labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 from trfjax.typing import IGNORE, AnyArray
 
@@ -58,9 +58,11 @@ def log_likelihood(
 
 
 def fit_labels(
-    labels: Int[Array, "b ..."], logits: Float[Array, "b ... k"]
-) -> Int[Array, "b ..."]:
+    labels: Shaped[Array, "b ..."], logits: Float[Array, "b ... k"]
+) -> Shaped[Array, "b ..."]:
     """Crop the centre of label maps, for networks that lose a border of the image.
+
+    Weights of labels are cropped in the same way.
 
     Raises:
         ValueError: logits on a larger grid, or vectors where maps are labelled.

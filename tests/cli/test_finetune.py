@@ -1,0 +1,186 @@
+"""`trfjax finetune`, called in this process, as a newcomer would."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+
+from trfjax.cli import FAILED_CELLS, USAGE, run
+from trfjax.cli import finetune as command
+from trfjax.cli.commands import Finetune
+from trfjax.cli.runs import open_model
+from trfjax.files import read_json
+
+SIZE = ["--size", "32", "64"]
+SHORT = ["--target", "synthetic:kestry", "--count", "8", "--shots", "3"]
+SHORT += ["--steps", "2", "--batch-size", "2"]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """The run folder of a network that learnt nothing."""
+    folder = tmp_path_factory.mktemp("runs") / "arden"
+    words = ["--width", "2", "--steps", "2", "--batch-size", "2", "--count", "4"]
+    assert run(["train", *words, *SIZE, "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def refused(capsys, *words, code=USAGE):
+    """Return the message of a command that does not do what it was asked."""
+    capsys.readouterr()
+    assert run(["finetune", *words]) == code
+    text = capsys.readouterr().err
+    assert "Traceback" not in text and text.strip()
+    return text
+
+
+@pytest.fixture(scope="module")
+def done(source):
+    """What two seeds of plain fine-tuning leave behind."""
+    out = source.parent / "tuned"
+    words = ["--source", str(source), *SHORT, "--seeds", "0", "1", "--out", str(out)]
+    assert run(["finetune", *words]) == 0
+    return out, words
+
+
+def test_it_writes_networks_tables_and_curves(done):
+    out, _ = done
+    found = read_json(out / "results.json")
+    assert [r["seed"] for r in found["runs"]] == [0, 1]
+    for record in found["runs"]:
+        assert record["status"] == "ok" and record["head"] == "kept"
+        assert len(record["curves"]["loss"]) == 2
+        network = open_model(out / f"seed-{record['seed']}")
+        assert network.card.name == "arden"
+    values = [r["evaluation"]["miou"] for r in found["runs"]]
+    assert found["summary"]["miou"]["mean"] == pytest.approx(np.mean(values))
+    assert found["summary"]["miou"]["spread"] == pytest.approx(np.std(values, ddof=1))
+    lines = list(csv.DictReader((out / "results.csv").read_text().splitlines()))
+    assert [float(line["miou"]) for line in lines] == values
+    road = found["runs"][0]["evaluation"]["classes"]["road"]["iou"]
+    assert float(lines[0]["iou road"]) == road
+    assert (out / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    assert yaml.safe_load((out / "config.yaml").read_text())["shots"] == 3
+
+
+def test_finished_seeds_are_read_back(done, capsys, monkeypatch):
+    out, words = done
+    before = (out / "seed-1" / "model.safetensors").stat().st_mtime_ns
+
+    def never(*args):
+        raise AssertionError("a finished seed was run again")
+
+    monkeypatch.setattr(command, "transfer", never)
+    capsys.readouterr()
+    assert run(["finetune", *words, "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=lambda c: pytest.fail(c))
+    assert found["runs"] == read_json(out / "results.json")["runs"]
+    assert run(["finetune", *words, "--format", "csv"]) == 0
+    assert capsys.readouterr().out == (out / "results.csv").read_text()
+    assert (out / "seed-1" / "model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(AssertionError):  # other options are another run
+        run(["finetune", *words, "--method", "head", "--debug"])
+
+
+def test_a_damaged_network_is_made_again(done, capsys):
+    out, words = done
+    path = out / "seed-0" / "model.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[:100])
+    assert run(["finetune", *words]) == 0
+    assert path.read_bytes() == content
+    text = capsys.readouterr().out
+    assert "seed 1: mIoU" in text and "mean and spread over seeds" in text
+
+
+@pytest.mark.parametrize("method", ["last-2", "scratch", "weighted"])
+def test_methods(method, source, tmp_path):
+    words = ["--source", str(source), *SHORT, "--method", method]
+    assert run(["finetune", *words, "--out", "tuned"]) == 0
+    (record,) = read_json(tmp_path / "tuned" / "results.json")["runs"]
+    assert record["method"] == method and record["status"] == "ok"
+
+
+def test_otce_finds_the_data_of_the_source(source, tmp_path, capsys):
+    words = [*SHORT, "--method", "otce", "--alignment-steps", "2"]
+    assert run(["finetune", "--source", str(source), *words, "--out", "tuned"]) == 0
+    (record,) = read_json(tmp_path / "tuned" / "results.json")["runs"]
+    assert len(record["alignment"]["task_difference"]) == 2
+    assert len(record["source_accuracy"]) == 2
+    config = Finetune(source=str(source), method="otce", count=8, shots=3)
+    data = command._job(config).source_data
+    assert data is not None and data[0]["image"].shape == (32, 64, 3)  # as trained
+    assert (tmp_path / "tuned" / "curves.png").stat().st_size > 1000
+    # A checkpoint alone does not know it.
+    shutil.copy(source / "model.safetensors", tmp_path / "net.safetensors")
+    alone = ["--source", "net.safetensors", *words, "--out", "alone"]
+    assert "Name it with --source-data" in refused(capsys, *alone)
+    assert not (tmp_path / "alone").exists()
+    assert run(["finetune", *alone, "--source-data", "synthetic:arden"]) == 0
+
+
+def test_a_seed_that_diverges_is_listed_and_the_rest_is_done(
+    source, tmp_path, capsys, monkeypatch
+):
+    right = command.transfer
+
+    def wrong(job, seed):
+        if seed == 3:
+            raise FloatingPointError("the loss is not finite at step 1")
+        return right(job, seed)
+
+    monkeypatch.setattr(command, "transfer", wrong)
+    words = ["--source", str(source), *SHORT, "--seeds", "3", "4", "--out", "tuned"]
+    assert run(["finetune", *words]) == FAILED_CELLS
+    text = capsys.readouterr().out
+    assert "seed 3: failed: the loss is not finite" in text and "seed 4: mIoU" in text
+    lines = list(
+        csv.DictReader((tmp_path / "tuned" / "results.csv").read_text().splitlines())
+    )
+    assert [line["status"] for line in lines] == ["failed", "ok"]
+    assert lines[0]["miou"] == "" and "not finite" in lines[0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--method", "half"], "--method: unknown 'half'; available: full, head, last"),
+        (["--method", "last-99"], "layers with a kernel"),
+        (["--shots", "9"], "--shots: 9 asked of synthetic:kestry:train, which has 4"),
+        (["--shots", "0"], "--shots: 0"),
+        (["--seeds", "1", "1"], "none twice"),
+        (["--seeds", "-1"], "must not be negative"),
+        (["--steps", "0"], "steps: 0"),
+        (["--held-out", "0.9"], "held_out: 0.9"),
+        (["--target", "synthetic:atlantis"], "'atlantis'; available"),
+        (["--target", "camvid"], "--root"),
+        (["--source-data", "synthetic:arden"], "--source-data: only the method otce"),
+    ],
+)
+def test_options_that_cannot_be(words, message, source, tmp_path, capsys):
+    given = ["--source", str(source), *SHORT, "--out", "tuned", *words]
+    assert message in refused(capsys, *given)
+    assert not (tmp_path / "tuned" / "results.json").exists()
+
+
+def test_no_source(tmp_path, capsys):
+    assert "--source" in refused(capsys, *SHORT)
+    text = refused(capsys, "--source", "nix", *SHORT)
+    assert "--source: nix: no such file or folder" in text and "trfjax train" in text
+    (tmp_path / "empty").mkdir()
+    assert "holds no model.safetensors" in refused(capsys, "--source", "empty", *SHORT)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_that_cannot_be_written_to(source, tmp_path, capsys):
+    (tmp_path / "taken").write_text("a file, no folder")
+    words = ["--source", str(source), *SHORT, "--out", "taken/run"]
+    assert "cannot be written to" in refused(capsys, *words)

@@ -1,0 +1,106 @@
+"""What `trfjax finetune` writes and prints: tables and curves of its seeds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from trfjax.files import atomic_path, strict, write_json, write_text
+from trfjax.transfer.empirical import MEASURES
+
+
+def write_results(records: list[dict[str, Any]], folder: Path) -> None:
+    """Write the records as JSON, a table as CSV, and the curves."""
+    write_json(folder / "results.json", {"runs": records, "summary": summary(records)})
+    write_text(folder / "results.csv", table(records))
+    if any(record["status"] == "ok" for record in records):
+        figure = draw(records)
+        with atomic_path(folder / "curves.png") as temporary:
+            figure.savefig(temporary, format="png", dpi=150)
+
+
+def summary(records: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return mean and standard deviation over the seeds; NaN for a single one."""
+    found: dict[str, dict[str, float]] = {}
+    for measure in MEASURES:
+        values = np.array(
+            [r["evaluation"][measure] for r in records if r["status"] == "ok"]
+        )
+        if len(values):
+            spread = values.std(ddof=1) if len(values) > 1 else float("nan")
+            found[measure] = {"mean": float(values.mean()), "spread": float(spread)}
+    return found
+
+
+def table(records: list[dict[str, Any]]) -> str:
+    """Return one line per seed: the measures, and the IoU of every class."""
+    good = [record for record in records if record["status"] == "ok"]
+    classes = list(good[0]["evaluation"]["classes"]) if good else []
+    columns = ["seed", "method", "status", "head", *MEASURES, "seconds"]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([*columns, *(f"iou {name}" for name in classes), "error"])
+    for record in records:
+        flat = {**record, **record.get("evaluation", {})}
+        each = record.get("evaluation", {}).get("classes", {})
+        ious = [each.get(name, {}).get("iou") for name in classes]
+        row = [flat.get(column) for column in columns] + ious + [flat.get("error")]
+        writer.writerow(["" if value is None else value for value in row])
+    return stream.getvalue()
+
+
+def show(records: list[dict[str, Any]], form: str) -> None:
+    """Print what the seeds came to."""
+    if form == "csv":
+        print(table(records), end="")
+        return
+    if form == "json":
+        print(json.dumps(strict({"runs": records, "summary": summary(records)})))
+        return
+    for record in records:
+        if record["status"] != "ok":
+            print(f"  seed {record['seed']}: failed: {record['error']}")
+            continue
+        print(f"  seed {record['seed']}: {_line(record['evaluation'])}")
+    found = summary(records)
+    if found:
+        parts = [f"{m} {v['mean']:.3f} +- {v['spread']:.3f}" for m, v in found.items()]
+        print(f"mean and spread over seeds: {', '.join(parts)}")
+
+
+def _line(evaluation: dict[str, Any]) -> str:
+    return (
+        f"mIoU {evaluation['miou']:.3f}, accuracy {evaluation['accuracy']:.3f}, "
+        f"log-likelihood {evaluation['log_likelihood']:.3f}"
+    )
+
+
+def draw(records: list[dict[str, Any]]) -> Figure:
+    """Draw the loss by step, and the alignment before it where there was one."""
+    good = [record for record in records if record["status"] == "ok"]
+    wanted = [("curves", "loss", "loss of the shots (nats)")]
+    if "alignment" in good[0]:
+        wanted = [
+            ("alignment", "task_difference", "W_T of the batch (nats)"),
+            ("alignment", "source_accuracy", "source accuracy of the batch"),
+            *wanted,
+        ]
+    figure = Figure(figsize=(4 * len(wanted), 3), layout="constrained")
+    for ax, (part, name, title) in zip(
+        figure.subplots(1, len(wanted), squeeze=False)[0], wanted, strict=True
+    ):
+        for record in good:
+            values = record[part][name]
+            steps = range(1, len(values) + 1)
+            ax.plot(steps, values, lw=1.2, label=f"seed {record['seed']}")
+        ax.set_xlabel("step of the alignment" if part == "alignment" else "step")
+        ax.set_title(title, fontsize=9, loc="left")
+        ax.spines[["top", "right"]].set_visible(False)
+    figure.axes[-1].legend(frameon=False, fontsize=7)
+    return figure
