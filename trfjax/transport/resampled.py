@@ -92,10 +92,7 @@ def _shared(
     plan = jnp.exp(products + base.log_scale[:, None] + base.log_offset)
     a, b = (jnp.broadcast_to(w, (count, w.shape[1])) for w in (a, b))
     u, v, error = _scalings(plan, a, b, safe_divide(b, mean_b), settings)
-    shares = [
-        safe_divide(labels, labels.sum(axis=2, keepdims=True))
-        for labels in (source_labels, target_labels)
-    ]
+    shares = [_shares(labels) for labels in (source_labels, target_labels)]
     left = jnp.einsum("bns,nm->bsm", shares[0] * u[:, :, None], plan)
     joint = jnp.einsum("bsm,bmt->bst", left, v[:, :, None] * shares[1])
     # The clouds stand at their means, apart from each other by the vector `apart`.
@@ -104,6 +101,11 @@ def _shared(
     cost -= epsilon * jnp.sum((u @ (plan * products)) * v, axis=1)
     cost += 2 * (a @ x - b @ y) @ apart + jnp.sum(apart**2)
     return Resampled(joint, jnp.maximum(cost, 0), error, error <= settings.tolerance)
+
+
+def _shares(labels: Array) -> Array:
+    """Return the share of every label in the mass of a point; 0 without mass."""
+    return safe_divide(labels, labels.sum(axis=2, keepdims=True))
 
 
 def _scalings(
@@ -159,7 +161,7 @@ def _one_by_one(
 
     labels = [all_of(part) for part in (source_labels, target_labels)]
     weights = [part.sum(axis=2) for part in labels]
-    shares = [safe_divide(part, part.sum(axis=2, keepdims=True)) for part in labels]
+    shares = [_shares(part) for part in labels]
     problems = Problem(all_of(source), all_of(target), *weights, *shares)
     found = couple_many(problems, epsilon=epsilon, settings=settings)
     return Resampled(found.joint, found.cost, found.marginal_error, found.converged)
