@@ -1,5 +1,7 @@
 """Ranking on every pixel, with intervals from resampled images."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from test_rank import dataset, sees, sources
@@ -93,6 +95,18 @@ def test_saved_pixels_are_compressed(tmp_path):
     own = extract(sees(60), dataset("own", seed=1), pixels=10**6)
     found = rank([SavedSource("keen", target, own)], metrics=METRICS[:3], **ALL)
     assert [cell.status for cell in found.cells] == ["ok"] * 3
+
+
+def test_nce_without_a_head_is_refused():
+    target = extract(sees(60), dataset("target"), pixels=10**6)
+    headless = dataclasses.replace(
+        target, predictions=np.full_like(target.predictions, -1)
+    )
+    for pixels in ("all", 100):
+        found = rank(
+            [SavedSource("keen", headless)], metrics=("nce",), pixels=pixels, **ALL
+        )
+        assert "know no source head" in found.cells[0].error
 
 
 def test_one_image_has_no_interval_and_says_so():

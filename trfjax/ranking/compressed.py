@@ -9,7 +9,7 @@ import numpy as np
 from trfjax.features.compressed import CompressedSet, compress_images
 from trfjax.features.featureset import FeatureSet
 from trfjax.ranking.bootstrap import Resamples
-from trfjax.ranking.drawn import available, otce_details
+from trfjax.ranking.drawn import available, known_predictions, otce_details
 from trfjax.ranking.plan import Plan
 from trfjax.scores.of_sums import (
     h_score_of_moments,
@@ -103,6 +103,8 @@ def compressed(features: FeatureSet | CompressedSet, plan: Plan) -> CompressedSe
     """Return saved features in the form this kind of score reads."""
     if isinstance(features, CompressedSet):
         return features
+    if "nce" in plan.metrics:
+        known_predictions(features)
     atoms, moments = needed_spaces(plan)
     moments = tuple(
         {

@@ -106,6 +106,15 @@ def _array(target: FeatureSet, needs: str, space: FeatureSpace) -> np.ndarray:
         return target.space("probs")
     if needs == "features":
         return target.space(space)
+    return known_predictions(target)
+
+
+def known_predictions(target: FeatureSet) -> np.ndarray:
+    """Return the predicted source classes.
+
+    Raises:
+        ValueError: there was no head to make them.
+    """
     if (target.predictions < 0).any():
         raise ValueError(
             "predictions: these features know no source head; save logits, probs or "
