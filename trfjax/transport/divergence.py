@@ -145,7 +145,8 @@ def _backward(settings: Settings, kept: tuple[Array, ...], cotangent: Array):
         back = jnp.matmul(plan.T, part[0], precision="highest")
         return (carry[0] + plan.sum(axis=0), carry[1] + back), pull
 
-    parts = (split_rows(x, settings.block_rows), split_rows(a, settings.block_rows))
+    block = settings.block(len(y))
+    parts = (split_rows(x, block), split_rows(a, block))
     begin = (jnp.zeros_like(b), jnp.zeros_like(y))
     (mass, back), pull = lax.scan(rows, begin, parts)
     pull = join_rows(pull, len(x))

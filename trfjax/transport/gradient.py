@@ -27,10 +27,9 @@ from trfjax.transport.conjugate import conjugate_gradients
 from trfjax.transport.kernel import (
     Reader,
     join_rows,
-    kept_reader,
     scaled_products,
+    scaled_reader,
     split_rows,
-    streamed_reader,
 )
 from trfjax.transport.problem import Problem, Settings, Solution
 from trfjax.transport.sinkhorn import solve
@@ -128,6 +127,7 @@ class _Plan:
     ) -> None:
         self.problem, self.offset, self.settings = problem, offset, settings
         self.log_scale = log_scale
+        self.block = settings.block(len(problem.target))
         self.scale = jnp.asarray(scale, problem.source.dtype)
 
     def rows(self, x: Array, log_scale: Array) -> Array:
@@ -135,22 +135,18 @@ class _Plan:
         return jnp.exp(logits + log_scale[:, None] + self.offset)
 
     def reader(self) -> Reader:
-        problem, settings = self.problem, self.settings
-        n, m = len(problem.source), len(problem.target)
-        if n * m <= settings.dense_limit:
-            kernel = lax.map(lambda part: self.rows(*part), self.parts()[:2])
-            return kept_reader(join_rows(kernel, n))
-        return streamed_reader(
+        problem = self.problem
+        entries = len(problem.source) * len(problem.target)
+        return scaled_reader(
             problem.source, self.log_scale, problem.target, self.scale, self.offset,
-            block=settings.block_rows,
+            kept=entries <= self.settings.dense_limit, block=self.block,
         )  # fmt: skip
 
     def parts(self) -> tuple[Array, Array, Array]:
-        block = self.settings.block_rows
         return (
-            split_rows(self.problem.source, block),
-            split_rows(self.log_scale, block, -jnp.inf),
-            split_rows(self.problem.source_labels, block),
+            split_rows(self.problem.source, self.block),
+            split_rows(self.log_scale, self.block, -jnp.inf),
+            split_rows(self.problem.source_labels, self.block),
         )
 
     def marginals(self, towards: Array, weight: Array):
@@ -192,6 +188,6 @@ class _Plan:
             return carry, both @ y
 
         begin = jnp.zeros_like(y), jnp.zeros((), y.dtype)
-        parts = (*self.parts(), split_rows(lam, self.settings.block_rows))
+        parts = (*self.parts(), split_rows(lam, self.block))
         (d_target, d_scale), d_source = lax.scan(step, begin, parts)
         return join_rows(d_source, len(lam)), d_target, d_scale

@@ -52,12 +52,26 @@ def normalised_rows(
     offset: Float[Array, " m"],
 ) -> tuple[Float[Array, "b m"], Float[Array, " b"]]:
     """Return rows that sum to their weights, and the log scale that makes them so."""
+    rows, factor, log_scale = row_exponentials(x, weights, y, scale, offset)
+    return rows * factor[:, None], log_scale
+
+
+def row_exponentials(
+    x: Float[Array, "b d"],
+    weights: Float[Array, " b"],
+    y: Float[Array, "m d"],
+    scale: Array,
+    offset: Float[Array, " m"],
+) -> tuple[Float[Array, "b m"], Float[Array, " b"], Float[Array, " b"]]:
+    """Return rows with a maximum of 1, what makes them sum to their weights, its log.
+
+    The log is that of the factor of `exp(scale x . y + offset)`.
+    """
     logits = scaled_products(x, y, scale) + offset
     top = jnp.max(logits, axis=1)
     rows = jnp.exp(logits - top[:, None])
     sums = rows.sum(axis=1)
-    log_scale = log_weights(weights) - jnp.log(sums) - top
-    return rows * (weights / sums)[:, None], log_scale
+    return rows, weights / sums, log_weights(weights) - jnp.log(sums) - top
 
 
 def kept_kernel(
@@ -83,8 +97,9 @@ def kept_reader(kernel: Float[Array, "n m"]) -> Reader:
     """Read a kernel that is kept in memory."""
 
     def read(right: Array, middle: Callable[..., Array], *rows: Array):
-        left = kernel @ right
-        return left, middle(left, *rows) @ kernel
+        left = jnp.matmul(kernel, right, precision="highest")
+        back = jnp.matmul(middle(left, *rows), kernel, precision="highest")
+        return left, back
 
     return read
 
@@ -123,8 +138,9 @@ def streamed_reader(
             xs, shift, *mine = part
             logits = scaled_products(xs, y, scale) + shift[:, None] + offset
             kernel = jnp.exp(logits)
-            left = kernel @ right
-            return back + middle(left, *mine) @ kernel, left
+            left = jnp.matmul(kernel, right, precision="highest")
+            mine = jnp.matmul(middle(left, *mine), kernel, precision="highest")
+            return back + mine, left
 
         parts = (points, scales, *(split_rows(row, block) for row in rows))
         back, left = lax.scan(step, jnp.zeros_like(offset), parts)
@@ -133,29 +149,23 @@ def streamed_reader(
     return read
 
 
-def column_offset(
+def scaled_reader(
     x: Float[Array, "n d"],
     log_scale: Float[Array, " n"],
     y: Float[Array, "m d"],
-    weights: Float[Array, " m"],
     scale: Array,
+    offset: Float[Array, " m"],
     *,
+    kept: bool,
     block: int,
-) -> Float[Array, " m"]:
-    """Return the offsets that make every column sum to its weight.
-
-    A column whose entries all underflow is still found: its maximum is subtracted.
-    """
-
-    def add(carry: tuple[Array, Array], part: tuple[Array, Array]):
-        top, total = carry
-        logits = scaled_products(part[0], y, scale) + part[1][:, None]
-        new = jnp.maximum(top, logits.max(axis=0))
-        safe = jnp.where(jnp.isfinite(new), new, 0)
-        total = total * jnp.exp(top - safe) + jnp.exp(logits - safe).sum(axis=0)
-        return (new, total), None
-
-    nothing = jnp.full(len(y), -jnp.inf, y.dtype)
-    parts = split_rows(x, block), split_rows(log_scale, block, -jnp.inf)
-    (top, total), _ = lax.scan(add, (nothing, jnp.zeros_like(nothing)), parts)
-    return log_weights(weights) - jnp.log(total) - top
+) -> Reader:
+    """Read the kernel of given row scales, kept or not."""
+    if not kept:
+        return streamed_reader(x, log_scale, y, scale, offset, block=block)
+    rows = lax.map(
+        lambda part: jnp.exp(
+            scaled_products(part[0], y, scale) + part[1][:, None] + offset
+        ),
+        (split_rows(x, block), split_rows(log_scale, block, -jnp.inf)),
+    )
+    return kept_reader(join_rows(rows, len(x)))

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+BLOCK_ENTRIES = 4_000_000  # of the kernel formed at a time: more leave a CPU's cache
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Settings:
         tolerance: L1 error of the marginals, both sides together.
         joint_tolerance: L1 movement of the label joint over one cycle.
         max_iterations: kernel reads after which a problem is given up as it stands.
-        block_rows: rows of the kernel formed at a time.
+        block_rows: rows of the kernel formed at a time, at most.
         dense_limit: entries of the largest kernel that is kept; a larger one is
             formed anew, block by block, at every read.
     """
@@ -68,6 +70,10 @@ class Settings:
     max_iterations: int = 3000
     block_rows: int = 256
     dense_limit: int = 250_000_000
+
+    def block(self, columns: int) -> int:
+        """Return how many rows of so many columns are formed at a time."""
+        return max(1, min(self.block_rows, BLOCK_ENTRIES // max(columns, 1)))
 
     def __post_init__(self) -> None:
         if self.solver not in ("fast", "ott"):
