@@ -26,7 +26,6 @@ class Resampled(NamedTuple):
     """What is read off the plan of every weighting."""
 
     joint: Float[Array, "b s t"]
-    cost: Float[Array, " b"]  # <plan, squared distance>
     marginal_error: Float[Array, " b"]
     converged: Bool[Array, " b"]
 
@@ -95,12 +94,7 @@ def _shared(
     shares = [_shares(labels) for labels in (source_labels, target_labels)]
     left = jnp.einsum("bns,nm->bsm", shares[0] * u[:, :, None], plan)
     joint = jnp.einsum("bsm,bmt->bst", left, v[:, :, None] * shares[1])
-    # The clouds stand at their means, apart from each other by the vector `apart`.
-    apart = mean_a @ source - mean_b @ target
-    cost = a @ jnp.sum(x**2, axis=1) + b @ jnp.sum(y**2, axis=1)
-    cost -= epsilon * jnp.sum((u @ (plan * products)) * v, axis=1)
-    cost += 2 * (a @ x - b @ y) @ apart + jnp.sum(apart**2)
-    return Resampled(joint, jnp.maximum(cost, 0), error, error <= settings.tolerance)
+    return Resampled(joint, error, error <= settings.tolerance)
 
 
 def _shares(labels: Array) -> Array:
@@ -164,4 +158,4 @@ def _one_by_one(
     shares = [_shares(part) for part in labels]
     problems = Problem(all_of(source), all_of(target), *weights, *shares)
     found = couple_many(problems, epsilon=epsilon, settings=settings)
-    return Resampled(found.joint, found.cost, found.marginal_error, found.converged)
+    return Resampled(found.joint, found.marginal_error, found.converged)
