@@ -45,7 +45,9 @@ class Solution:
     log_scale: Any  # (n,): plan = exp(2/eps x.y + log_scale + log_offset)
     log_offset: Any  # (m,)
     marginal_error: Any  # L1, both sides together
-    joint_change: Any  # L1 movement of the joint in the last cycle
+    # L1 movement of the joint: in the last cycle, or where a sample of the points is
+    # corrected (`nested`), extrapolated to all rounds that are left out.
+    joint_change: Any
     iterations: Any  # reads of the kernel, a pair of products each
     converged: Any
 
