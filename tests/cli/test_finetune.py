@@ -13,6 +13,7 @@ from trfjax.cli import finetune as command
 from trfjax.cli.commands import Finetune
 from trfjax.cli.runs import open_model
 from trfjax.files import read_json
+from trfjax.transfer.loop import DivergedError, TrainState
 
 SIZE = ["--size", "32", "64"]
 SHORT = ["--target", "synthetic:kestry", "--count", "8", "--shots", "3"]
@@ -134,14 +135,17 @@ def test_a_seed_that_diverges_is_listed_and_the_rest_is_done(
 
     def wrong(job, seed):
         if seed == 3:
-            raise FloatingPointError("the loss is not finite at step 1")
+            state = TrainState(job.source.model, None, np.int32(0))
+            raise DivergedError(state, job.source.card)
         return right(job, seed)
 
     monkeypatch.setattr(command, "transfer", wrong)
     words = ["--source", str(source), *SHORT, "--seeds", "3", "4", "--out", "tuned"]
     assert run(["finetune", *words]) == FAILED_CELLS
     text = capsys.readouterr().out
-    assert "seed 3: failed: the loss is not finite" in text and "seed 4: mIoU" in text
+    assert "seed 3: failed: the loss" in text and "seed 4: mIoU" in text
+    assert "the last good network: seed-3/model.safetensors" in text
+    assert open_model(tmp_path / "tuned" / "seed-3").card.name == "arden"
     lines = list(
         csv.DictReader((tmp_path / "tuned" / "results.csv").read_text().splitlines())
     )

@@ -35,6 +35,7 @@ from trfjax.transfer.alignment import Guide
 from trfjax.transfer.finetune import FINETUNE, FinetuneResult, finetune
 from trfjax.transfer.guided import PIXELS, GuidedResult, guided_finetune
 from trfjax.transfer.layers import MODES
+from trfjax.transfer.loop import DivergedError
 from trfjax.transfer.recipe import Recipe
 from trfjax.transfer.weighted import weighted_finetune
 from trfjax.trees import arrays_digest, flatten
@@ -101,6 +102,9 @@ def one_seed(job: Job, seed: int, folder: Path) -> dict[str, Any]:
         result = transfer(job, seed)
     except FloatingPointError as error:  # diverged; the other seeds may not
         record |= {"status": "failed", "error": str(error)}
+        if isinstance(error, DivergedError):
+            save_model(folder / name, error.trained)
+            record |= {"model": name}
     else:
         save_model(folder / name, result.trained)
         assert result.evaluation is not None  # there is a test set

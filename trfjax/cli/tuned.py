@@ -66,6 +66,8 @@ def show(records: list[dict[str, Any]], form: str) -> None:
     for record in records:
         if record["status"] != "ok":
             print(f"  seed {record['seed']}: failed: {record['error']}")
+            if "model" in record:
+                print(f"    the last good network: {record['model']}")
             continue
         print(f"  seed {record['seed']}: {_line(record['evaluation'])}")
     found = summary(records)

@@ -168,7 +168,8 @@ def _align(
         after, found, fine = align_step(state, there, here, scale, key, plan=plan)
         if not fine:
             model = target_network(state, plan)
-            raise DivergedError(TrainState(model, state.opt_state, state.step))
+            kept = TrainState(model, state.opt_state, state.step)
+            raise DivergedError(kept, start.card)
         state = after
         for name, value in found.items():
             seen.setdefault(name, []).append(float(value))

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int64
 
 from trfjax.data import Dataset, batch_indices, load_batch, prefetch, stack
-from trfjax.state import ModelCard, SourceModel, apply, apply_train
+from trfjax.state import ModelCard, SourceModel, TrainedModel, apply, apply_train
 from trfjax.transfer.augment import augment
 from trfjax.transfer.losses import cross_entropy, fit_labels
 from trfjax.transfer.metrics import check_labels, normalisation
@@ -32,15 +32,19 @@ class TrainState:
 
 
 class DivergedError(FloatingPointError):
-    """The loss is no longer finite; `state` is the last that was good."""
+    """The loss is no longer finite; `state` is the last that was good.
 
-    def __init__(self, state: TrainState) -> None:
+    `trained` is its network.
+    """
+
+    def __init__(self, state: TrainState, card: ModelCard) -> None:
         super().__init__(
             f"the loss or its gradient is not finite at step {int(state.step) + 1}. "
             "Lower the learning rate, or look for damaged images; the last good "
-            "network is kept in `state.model` of this error."
+            "network is kept."
         )
         self.state = state
+        self.trained = TrainedModel(state.model, card)
 
 
 def start(
@@ -105,7 +109,7 @@ def run(
             trainable=trainable,
         )
         if not fine:
-            raise DivergedError(state)
+            raise DivergedError(state, card)
         state = after
         yield state, float(loss)
 
