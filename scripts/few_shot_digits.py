@@ -154,7 +154,10 @@ def main(config: Config) -> None:
     chosen = TASKS if config.task == "all" else {config.task: TASKS[config.task]}
     for name, task in chosen.items():
         if task.network == "conv4":
-            task = dataclasses.replace(task, config={"width": config.width})
+            title = f"{task.title} of width {config.width}"
+            task = dataclasses.replace(
+                task, title=title, config={"width": config.width}
+            )
         study(name, task, config, Path(config.out))
 
 
