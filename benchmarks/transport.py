@@ -8,8 +8,8 @@
 All peers get the same float32 arrays: pixels of two synthetic cities as one trained
 network sees them, or files of `trfjax extract`. Each peer runs in a process of its own,
 whose peak memory is its own, under a time limit. W_T errors are against a float64
-solution converged to 1e-9, its plan formed and its marginals verified in NumPy (first
-draw; kept in --work). Exact peers solve another problem, so they have no W_T error.
+solution, its plan formed and its marginals verified in NumPy to 1e-6 (first draw; kept
+in --work). Exact peers solve another problem, so they have no W_T error.
 
 Same problem everywhere: squared distance, epsilon times the KL divergence. geomloss
 halves the distance, so its blur is sqrt(epsilon / 2); debias=False, scaling=0.9 (it
@@ -204,9 +204,10 @@ def jitted(job: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]
     given = len(arrays["x"])
     arrays = {name: part[: job.get("draws", given)] for name, part in arrays.items()}
     problems = problems_of(job, arrays, np.float32)
-    run = jax.jit(
-        ours(job) if job["peer"] == "ours" else plain_ott(job, job["peer"] == "ott")
-    )
+    if job["peer"] != "ours":
+        run = jax.jit(plain_ott(job, job["peer"] == "ott"))
+    else:  # sizes of a map are read on the host
+        run = ours(job) if job.get("sample") else jax.jit(ours(job))
     began = time.perf_counter()
     found = jax.block_until_ready(run(problems))
     first = time.perf_counter() - began
@@ -248,9 +249,12 @@ def ott_draws(n: int, draws: int) -> int:
 
 def ours(job: dict[str, Any]) -> Callable[[Any], dict[str, Any]]:
     from trfjax.transport.joint import couple_many
+    from trfjax.transport.ragged import couple_ragged
+
+    solve = couple_ragged if job.get("sample") else couple_many
 
     def run(problems: Any) -> dict[str, Any]:
-        found = couple_many(problems, epsilon=job["epsilon"])
+        found = solve(problems, epsilon=job["epsilon"])
         return {
             "joint": found.joint, "iterations": found.iterations,
             "error": found.marginal_error, "converged": found.converged,
@@ -285,14 +289,14 @@ def plain_ott(job: dict[str, Any], together: bool) -> Callable[[Any], dict[str, 
 
 
 def reference(job: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Solve in float64 to 1e-9 and verify the marginals of the plan in NumPy."""
+    """Solve in float64 to 1e-7 and verify the marginals of the plan in NumPy."""
     import jax
     import jax.numpy as jnp
 
     from trfjax.transport.gradient import solve_with_gradient
     from trfjax.transport.problem import Problem, Settings
 
-    settings = Settings(tolerance=1e-9, joint_tolerance=1e-9, max_iterations=200_000)
+    settings = Settings(tolerance=1e-7, joint_tolerance=1e-8, max_iterations=200_000)
     sources, targets = job["classes"]
     values, errors = [], []
     for k in range(min(len(arrays["x"]), job.get("check", 1))):
@@ -539,7 +543,7 @@ def reference_of(job: dict[str, Any], options: argparse.Namespace) -> dict[str, 
         {**job, "kind": "reference", "limit": options.reference_limit}, options,
         x64=True,
     )  # fmt: skip
-    if "wt" in found and found["marginal_error"] < 1e-8:
+    if "wt" in found and found["marginal_error"] < 1e-6:
         kept.write_text(json.dumps(found))
     return found
 
@@ -593,7 +597,7 @@ def compare(
     truth = reference_of(job, options)
     if "wt" not in truth:
         print(f"# {name}: no reference, {truth['note']}")
-    elif truth["marginal_error"] > 1e-8:
+    elif truth["marginal_error"] > 1e-6:
         print(f"# {name}: reference has marginal error {truth['marginal_error']:.1e}")
     found = {}
     for peer in chosen(PEERS, options.peers):
