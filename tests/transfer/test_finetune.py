@@ -129,4 +129,4 @@ def test_class_weights_and_settings_that_do_not_fit():
 
 
 def test_the_default_recipe_is_gentle():
-    assert FINETUNE.learning_rate <= 1e-3 and FINETUNE.steps <= 100
+    assert FINETUNE.learning_rate <= 2e-3 and FINETUNE.steps <= 100

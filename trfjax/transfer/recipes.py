@@ -85,7 +85,7 @@ RECIPES: dict[str, ZooRecipe] = {
     "unet-paper": ZooRecipe(
         "unet",
         {"width": 8, "variant": "paper"},
-        Recipe(steps=200, batch_size=4, learning_rate=2e-3),
+        Recipe(steps=400, batch_size=4, learning_rate=1e-3),
         size=(220, 284),  # no padding: only the central 36 x 100 pixels get logits
     ),
     "unet-semseg": ZooRecipe(
