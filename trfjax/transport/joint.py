@@ -13,9 +13,9 @@ from jaxtyping import Array, Bool, Float, Int
 from trfjax.transport.gradient import solve_with_gradient
 from trfjax.transport.problem import Problem, Settings, centre
 
-# Entries of the kernels that are worked on together: an accelerator wants as many as
-# its memory holds. On a CPU even problems of 64 x 64 points are solved faster alone
-# than in step with others that need more steps.
+# Entries of the kernels that are worked on together: on a CPU they should stay in
+# its cache, an accelerator wants as many as its memory holds.
+TOGETHER_CPU = 1_000_000
 TOGETHER_ACCELERATOR = 2_000_000_000
 
 
@@ -72,15 +72,20 @@ def couple_many(
 ) -> Transport:
     """Couple a batch of equal-shaped problems, given with a leading axis.
 
-    On a CPU problems go one after another; on an accelerator as many run together as
-    its memory holds, and each group stops by itself.
+    On a CPU large problems go one after another, so that one kernel is in memory at a
+    time, and small ones in groups that fit its cache; on an accelerator as many run
+    together as its memory holds. Each group stops by itself.
     """
     count, n, _ = problems.source.shape
     m = problems.target.shape[1]
-    most = 1 if jax.default_backend() == "cpu" else TOGETHER_ACCELERATOR // (n * m)
-    together = max(1, min(count, most))
+    together = max(1, min(count, _together() // (n * m)))
     return lax.map(
         lambda problem: couple(problem, epsilon=epsilon, settings=settings),
         problems,
         batch_size=together if together > 1 else None,
     )
+
+
+def _together() -> int:
+    on_cpu = jax.default_backend() == "cpu"
+    return TOGETHER_CPU if on_cpu else TOGETHER_ACCELERATOR

@@ -38,6 +38,7 @@ ROUNDS = 12
 GOOD = 0.2  # marginal error of a start that serves
 PROGRESS = 0.5  # share of the error that a round may leave
 TIGHTER = 0.1  # tolerance on the sample, as a share of the whole's
+ROUNDING = 100  # units of rounding that no marginal error is asked to be below
 
 
 class Round(NamedTuple):
@@ -63,8 +64,8 @@ def _corrected(
     problem: Problem, scale: Array, state: Stage, settings: Settings
 ) -> Stage:
     """Return the state to begin with: the solution, where a sample serves."""
-    tight = dataclasses.replace(settings, tolerance=TIGHTER * settings.tolerance)
     x, y = problem.source, problem.target
+    tight = _tight(settings, float(jnp.finfo(x.dtype).eps))
     a, b = problem.source_weights, problem.target_weights
     step = _step(problem)
     nothing = jnp.zeros_like(b)
@@ -106,6 +107,12 @@ def _corrected(
     return Stage(
         *(jnp.where(error < GOOD, *pair) for pair in zip(served, state, strict=True))
     )._replace(reads=end.rounds)
+
+
+def _tight(settings: Settings, rounding: float) -> Settings:
+    """Return the stopping rule of the sample: tighter, where numbers allow it."""
+    wanted = max(TIGHTER * settings.tolerance, ROUNDING * rounding)
+    return dataclasses.replace(settings, tolerance=min(wanted, settings.tolerance))
 
 
 def _step(problem: Problem) -> int:
