@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.transport import reference
+from trfjax.transport import joint
 from trfjax.transport.gradient import solve_with_gradient
 from trfjax.transport.joint import couple, couple_many
 from trfjax.transport.problem import Problem, Settings
@@ -178,3 +179,32 @@ def test_too_few_iterations_are_reported():
 def test_settings_refuse_what_cannot_be(name, value):
     with pytest.raises(ValueError, match=name):
         Settings(**{name: value})
+
+
+def test_the_gradient_passes_a_batch_that_goes_one_by_one(monkeypatch):
+    monkeypatch.setattr(joint, "TOGETHER_CPU", 1)  # as problems of 10,000 points do
+    batch = jax.tree.map(
+        lambda *leaves: jnp.stack(leaves),
+        *(
+            problem_of(*reference.labelled_clouds(s, 30, 20, probs=True))
+            for s in (0, 1)
+        ),
+    )
+
+    def cost(x):
+        moved = dataclasses.replace(batch, source=x)
+        found = couple_many(moved, epsilon=0.1)
+        return jnp.where(found.converged.all(), found.cost.sum(), jnp.nan)
+
+    slope = jax.grad(cost)(batch.source)
+    alone = jax.grad(
+        lambda x: (
+            couple(
+                dataclasses.replace(
+                    jax.tree.map(lambda leaf: leaf[1], batch), source=x
+                ),
+                epsilon=0.1,
+            ).cost
+        )
+    )(batch.source[1])
+    np.testing.assert_allclose(slope[1], alone, rtol=1e-5, atol=1e-8)

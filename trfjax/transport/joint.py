@@ -63,7 +63,8 @@ def couple(
         solution.joint, lax.stop_gradient(solution.shares), cost,
         lax.stop_gradient(solution.marginal_error),
         lax.stop_gradient(solution.joint_change),
-        solution.iterations, solution.converged,
+        # Without this a scan gives them tangents, which `all()` cannot take.
+        lax.stop_gradient(solution.iterations), lax.stop_gradient(solution.converged),
     )  # fmt: skip
 
 
