@@ -47,7 +47,8 @@ SCRIPT = """
 @pytest.mark.parametrize("devices", [2, 4])
 def test_the_numbers_are_those_of_one_device(devices, tmp_path):
     file = tmp_path / "found.npz"
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    flags = os.environ.get("XLA_FLAGS", "")
+    flags += f" --xla_force_host_platform_device_count={devices}"
     subprocess.run(
         [sys.executable, "-c", textwrap.dedent(SCRIPT), str(devices), str(file)],
         check=True, cwd=ROOT,
