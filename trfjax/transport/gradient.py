@@ -71,7 +71,7 @@ def _backward(settings: Settings, kept, cotangent: Solution):
     towards, weight = cotangent.joint, cotangent.inner
     rows, columns, label_terms = plan.marginals(towards, weight)
     a, b = problem.source_weights, problem.target_weights
-    read = plan.reader()
+    read = plan.reader().read
     _, back = read(
         jnp.zeros((len(b), 1), b.dtype), lambda _, r: r, safe_divide(rows, a)
     )
@@ -88,7 +88,7 @@ _solve.defvjp(_forward, _backward)
 
 
 def _multipliers(
-    read: Reader,
+    read: Callable[..., tuple[Array, Array]],
     a: Float[Array, " n"],
     b: Float[Array, " m"],
     right: Float[Array, " m"],

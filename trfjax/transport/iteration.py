@@ -54,6 +54,7 @@ class Reading(NamedTuple):
 
     u: Array  # (n,) scaling that makes the rows exact
     v: Array  # (m,) scaling of the columns
+    moved: Array  # (n, t) mass of every source point, by target label
     joint: Array
     sums: Array  # (m,) of the columns
     error: Array
@@ -146,7 +147,7 @@ def settled(state: Stage | Cycle | Reading, settings: Settings) -> Array:
 def _visit(state: Stage, clouds: Clouds, settings: Settings) -> Stage:
     """Build the kernel for the present beta and iterate on it."""
     clouds = clouds._replace(scale=clouds.scale / STAGE_FACTOR**state.left)
-    offset, read, reads = _build(state.offset, clouds)
+    offset, kernel, reads = _build(state.offset, clouds)
     last = state.left <= 0
     begin = Cycle(
         jnp.zeros_like(offset), state.joint, state.error, state.change,
@@ -159,7 +160,7 @@ def _visit(state: Stage, clouds: Clouds, settings: Settings) -> Stage:
         spent = (cycle.cycles >= CYCLES) | (cycle.reads >= settings.max_iterations)
         return (cycle.cycles == 0) | ~(done | far | spent)
 
-    cycle = lax.while_loop(going, lambda c: _cycle(c, read, clouds, settings), begin)
+    cycle = lax.while_loop(going, lambda c: _cycle(c, kernel, clouds, settings), begin)
     visits = state.visits + 1
     onward = ~last & ((cycle.error <= STAGE_TOLERANCE) | (visits >= STAGE_VISITS))
     offset = (offset + cycle.move) * jnp.where(onward, STAGE_FACTOR, 1)
@@ -185,7 +186,7 @@ def _build(offset: Array, clouds: Clouds) -> tuple[Array, Reader, Array]:
 
     def as_reader(kernel: Array, log_scale: Array, offset: Array) -> Reader:
         if kept:
-            return kept_reader(kernel)
+            return kept_reader(kernel, block=block)
         return streamed_reader(x, log_scale, y, scale, offset, block=block)
 
     def mend(carry: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -194,7 +195,8 @@ def _build(offset: Array, clouds: Clouds) -> tuple[Array, Reader, Array]:
         return (*form(offset), offset, jnp.zeros((), bool), reads + 2)
 
     kernel, log_scale = form(offset)
-    sums = as_reader(kernel, log_scale, offset)(jnp.zeros((len(y), 1), x.dtype), _ones)
+    nothing = jnp.zeros((len(y), 1), x.dtype)
+    sums = as_reader(kernel, log_scale, offset).read(nothing, _ones)
     lost = jnp.any((b > 0) & (sums[1] < jnp.finfo(x.dtype).tiny * 1e8))
     # A loop, not a branch: under vmap it is left out when no problem needs it.
     kernel, log_scale, offset, _, reads = lax.while_loop(
@@ -209,29 +211,31 @@ def _ones(left: Array) -> Array:
     return jnp.ones(len(left), left.dtype)
 
 
-def _cycle(cycle: Cycle, read: Reader, clouds: Clouds, settings: Settings) -> Cycle:
+def _cycle(cycle: Cycle, kernel: Reader, clouds: Clouds, settings: Settings) -> Cycle:
     """Take Sinkhorn steps, measure, and take a Newton step if there is need."""
     problem = clouds.problem
     a, b = problem.source_weights, problem.target_weights
 
     def sinkhorn(_: Any, move: Array) -> Array:
-        _, back = read(jnp.exp(move)[:, None], lambda t, a: safe_divide(a, t[:, 0]), a)
+        v = jnp.exp(move)[:, None]
+        _, back = kernel.read(v, lambda t, a: safe_divide(a, t[:, 0]), a)
         return column_scale(b, back)
 
     move = lax.fori_loop(0, SINKHORN_STEPS, sinkhorn, cycle.move)
-    now = measure(read, move, problem, cycle.joint)
+    now = measure(kernel, move, problem, cycle.joint)
     step, products = newton_step(
-        read, now.u, now.v, a, b, now.sums, enough=settings.tolerance
-    )
+        kernel, now.u, now.v, now.moved, now.sums, problem,
+        enough=settings.tolerance,
+    )  # fmt: skip
     reads = cycle.reads + SINKHORN_STEPS + 1 + products
     return Cycle(move + step, now.joint, now.error, now.change, reads, cycle.cycles + 1)
 
 
-def measure(read: Reader, move: Array, problem: Problem, joint: Array) -> Reading:
+def measure(kernel: Reader, move: Array, problem: Problem, joint: Array) -> Reading:
     """Read the plan of a kernel whose columns have moved."""
     a, b = problem.source_weights, problem.target_weights
     v = jnp.exp(move)
-    left, back = read(
+    left, back = kernel.read(
         v[:, None] * problem.target_labels,
         lambda t, a: safe_divide(a, t.sum(axis=1)), a,
     )  # fmt: skip
@@ -239,7 +243,8 @@ def measure(read: Reader, move: Array, problem: Problem, joint: Array) -> Readin
     now = (problem.source_labels * u[:, None]).T @ left
     sums = v * back
     error = jnp.abs(b - sums).sum()
-    return Reading(u, v, now, sums, error, jnp.abs(now - joint).sum())
+    moved = left * u[:, None]
+    return Reading(u, v, moved, now, sums, error, jnp.abs(now - joint).sum())
 
 
 def column_scale(weights: Array, sums: Array) -> Array:

@@ -7,15 +7,23 @@ its rows normalised to the source weights; callers batch with `vmap` or `lax.map
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-# read(right, middle, *rows) -> (left, back): left = K @ right, then
-# back = middle(left, *rows) @ K, both in one pass over the kernel.
-Reader: TypeAlias = Callable[..., tuple[Array, Array]]
+
+class Reader(NamedTuple):
+    """What can be asked of a kernel K.
+
+    `read(right, middle, *rows)` returns `left = K @ right` and
+    `back = middle(left, *rows) @ K`, both in one pass; `squares(weights)` returns
+    `weights @ K**2`.
+    """
+
+    read: Callable[..., tuple[Array, Array]]
+    squares: Callable[[Array], Array]
 
 
 def split_rows(rows: Array, block: int, fill: float = 0.0) -> Array:
@@ -93,15 +101,30 @@ def kept_kernel(
     return join_rows(rows, len(x)), join_rows(log_scale, len(x))
 
 
-def kept_reader(kernel: Float[Array, "n m"]) -> Reader:
-    """Read a kernel that is kept in memory."""
+def kept_reader(kernel: Float[Array, "n m"], *, block: int) -> Reader:
+    """Read a kernel that is kept in memory; no more than a block is squared at once."""
+    rows_at_once = min(block, len(kernel))
 
     def read(right: Array, middle: Callable[..., Array], *rows: Array):
         left = jnp.matmul(kernel, right, precision="highest")
         back = jnp.matmul(middle(left, *rows), kernel, precision="highest")
         return left, back
 
-    return read
+    def squares(weights: Array) -> Array:
+        def step(total: Array, start: Array) -> tuple[Array, None]:
+            begin = jnp.minimum(start, len(kernel) - rows_at_once)
+            rows, mine = (
+                lax.dynamic_slice_in_dim(part, begin, rows_at_once)
+                for part in (kernel, weights)
+            )
+            # The last block may overlap the one before.
+            mine = jnp.where(begin + jnp.arange(rows_at_once) >= start, mine, 0)
+            return total + jnp.matmul(mine, rows * rows, precision="highest"), None
+
+        begin = jnp.zeros(kernel.shape[1], kernel.dtype)
+        return lax.scan(step, begin, jnp.arange(0, len(kernel), rows_at_once))[0]
+
+    return Reader(read, squares)
 
 
 def streamed_log_scale(
@@ -133,11 +156,13 @@ def streamed_reader(
     """Read a kernel that is formed anew, block by block, at every read."""
     points, scales = split_rows(x, block), split_rows(log_scale, block, -jnp.inf)
 
+    def form(xs: Array, shift: Array) -> Array:
+        return jnp.exp(scaled_products(xs, y, scale) + shift[:, None] + offset)
+
     def read(right: Array, middle: Callable[..., Array], *rows: Array):
         def step(back: Array, part: tuple[Any, ...]) -> tuple[Array, Array]:
             xs, shift, *mine = part
-            logits = scaled_products(xs, y, scale) + shift[:, None] + offset
-            kernel = jnp.exp(logits)
+            kernel = form(xs, shift)
             left = jnp.matmul(kernel, right, precision="highest")
             mine = jnp.matmul(middle(left, *mine), kernel, precision="highest")
             return back + mine, left
@@ -146,7 +171,16 @@ def streamed_reader(
         back, left = lax.scan(step, jnp.zeros_like(offset), parts)
         return join_rows(left, len(x)), back
 
-    return read
+    def squares(weights: Array) -> Array:
+        def step(total: Array, part: tuple[Array, ...]) -> tuple[Array, None]:
+            xs, shift, mine = part
+            kernel = form(xs, shift)
+            return total + jnp.matmul(mine, kernel * kernel, precision="highest"), None
+
+        parts = (points, scales, split_rows(weights, block))
+        return lax.scan(step, jnp.zeros_like(offset), parts)[0]
+
+    return Reader(read, squares)
 
 
 def scaled_reader(
@@ -168,4 +202,4 @@ def scaled_reader(
         ),
         (split_rows(x, block), split_rows(log_scale, block, -jnp.inf)),
     )
-    return kept_reader(join_rows(rows, len(x)))
+    return kept_reader(join_rows(rows, len(x)), block=block)

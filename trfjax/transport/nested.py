@@ -74,7 +74,7 @@ def _corrected(
     # Rows and columns of the kernel that all corrections are read with.
     base = _extended(sample, scale, found, y, b, settings)
     rows = _opposite(x, a, sample.target, scale, found, settings)
-    read = streamed_reader(x, rows, y, scale, base, block=settings.block(len(y)))
+    kernel = streamed_reader(x, rows, y, scale, base, block=settings.block(len(y)))
 
     def again(last: Round) -> Round:
         missing = last.missing + column_scale(b, last.reading.sums)
@@ -83,7 +83,7 @@ def _corrected(
         found = iterate(sample, scale, begin, tight).offset
         offset = missing + _extended(sample, scale, found, y, b, settings)
         reading = measure(
-            read, jnp.where(b > 0, offset - base, 0), problem, last.reading.joint
+            kernel, jnp.where(b > 0, offset - base, 0), problem, last.reading.joint
         )
         before = last.reading.error
         left = reading.error / jnp.maximum(before - reading.error, 0)
@@ -95,7 +95,7 @@ def _corrected(
         onward = (error < GOOD) & (error < PROGRESS * now.before)
         return ~settled(now.reading, settings) & onward & (now.rounds < ROUNDS)
 
-    reading = measure(read, nothing, problem, state.joint)
+    reading = measure(kernel, nothing, problem, state.joint)
     infinite = jnp.full_like(reading.error, jnp.inf)
     one = jnp.ones((), jnp.int32)
     end = lax.while_loop(

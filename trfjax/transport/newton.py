@@ -9,6 +9,8 @@ from jaxtyping import Array, Float
 from trfjax.arrays import safe_divide
 from trfjax.transport.conjugate import conjugate_gradients
 from trfjax.transport.kernel import Reader
+from trfjax.transport.precondition import WORTHWHILE, preconditioner
+from trfjax.transport.problem import Problem
 
 NEWTON_STEPS = 60  # products of one conjugate-gradient solve at most
 NEWTON_TOLERANCE = 0.05  # of the squared residual, against that at the start
@@ -18,37 +20,43 @@ MOVE = 20.0
 
 
 def newton_step(
-    read: Reader,
+    kernel: Reader,
     u: Float[Array, " n"],
     v: Float[Array, " m"],
-    a: Float[Array, " n"],
-    b: Float[Array, " m"],
+    moved: Float[Array, "n t"],
     sums: Float[Array, " m"],
+    problem: Problem,
     *,
     enough: float,
 ) -> tuple[Float[Array, " m"], Array]:
     """Return a Newton step on the semi-dual, 0 where the error is small enough."""
+    a, b = problem.source_weights, problem.target_weights
     gradient = b - sums
     middle = safe_divide(u * u, a)
-    inverse = safe_divide(jnp.ones_like(sums), sums)
+    if len(a) * len(b) < WORTHWHILE:
+        inverse, extra = safe_divide(jnp.ones_like(sums), sums), 0
+        precondition = lambda residual: residual * inverse  # noqa: E731
+    else:
+        squares, extra = v * v * kernel.squares(middle), 1
+        precondition = preconditioner(squares, sums, moved, problem.target_labels, a)
 
     def apply(d: Array) -> Array:
-        _, back = read((v * d)[:, None], lambda t, w: w * t[:, 0], middle)
+        _, back = kernel.read((v * d)[:, None], lambda t, w: w * t[:, 0], middle)
         return sums * d - v * back
 
     d, products = conjugate_gradients(
-        apply, gradient, lambda residual: residual * inverse,
+        apply, gradient, precondition,
         tolerance=NEWTON_TOLERANCE, steps=NEWTON_STEPS,
         needed=jnp.abs(gradient).sum() > enough,
     )  # fmt: skip
     d = jnp.where(b > 0, d - jnp.sum(b * d), 0)
     d = d * jnp.minimum(1, MOVE / 2 / jnp.maximum(jnp.abs(d).max(), 1e-30))
-    length, tries = _line_search(read, u, v, a, b, gradient, d, active=products > 0)
-    return length * d, products + tries
+    length, tries = _line_search(kernel, u, v, a, b, gradient, d, active=products > 0)
+    return length * d, products + tries + extra
 
 
 def _line_search(
-    read: Reader,
+    kernel: Reader,
     u: Array,
     v: Array,
     a: Array,
@@ -62,7 +70,8 @@ def _line_search(
     slope = jnp.sum(gradient * d)
 
     def rise(length: Array) -> Array:
-        left, _ = read((v * jnp.exp(length * d))[:, None], lambda t: jnp.zeros(len(t)))
+        scaling = (v * jnp.exp(length * d))[:, None]
+        left, _ = kernel.read(scaling, lambda t: jnp.zeros(len(t)))
         # Differences of logs, so that a small rise is not lost to rounding.
         ratio = jnp.where(a > 0, left[:, 0] * u / jnp.where(a > 0, a, 1), 1)
         return length * jnp.sum(b * d) - jnp.sum(a * jnp.log(ratio))
