@@ -70,6 +70,7 @@ class Cycle(NamedTuple):
     change: Array
     reads: Array
     cycles: Array
+    hard: Array  # whether Newton's system takes many products
 
 
 class Stage(NamedTuple):
@@ -151,7 +152,7 @@ def _visit(state: Stage, clouds: Clouds, settings: Settings) -> Stage:
     last = state.left <= 0
     begin = Cycle(
         jnp.zeros_like(offset), state.joint, state.error, state.change,
-        state.reads + reads, jnp.zeros((), jnp.int32),
+        state.reads + reads, jnp.zeros((), jnp.int32), jnp.zeros((), bool),
     )  # fmt: skip
 
     def going(cycle: Cycle) -> Array:
@@ -223,12 +224,13 @@ def _cycle(cycle: Cycle, kernel: Reader, clouds: Clouds, settings: Settings) -> 
 
     move = lax.fori_loop(0, SINKHORN_STEPS, sinkhorn, cycle.move)
     now = measure(kernel, move, problem, cycle.joint)
-    step, products = newton_step(
+    step, products, hard = newton_step(
         kernel, now.u, now.v, now.moved, now.sums, problem,
-        enough=settings.tolerance,
+        hard=cycle.hard, enough=settings.tolerance,
     )  # fmt: skip
     reads = cycle.reads + SINKHORN_STEPS + 1 + products
-    return Cycle(move + step, now.joint, now.error, now.change, reads, cycle.cycles + 1)
+    cycles = cycle.cycles + 1
+    return Cycle(move + step, now.joint, now.error, now.change, reads, cycles, hard)
 
 
 def measure(kernel: Reader, move: Array, problem: Problem, joint: Array) -> Reading:

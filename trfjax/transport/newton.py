@@ -13,6 +13,7 @@ from trfjax.transport.precondition import WORTHWHILE, preconditioner
 from trfjax.transport.problem import Problem
 
 NEWTON_STEPS = 60  # products of one conjugate-gradient solve at most
+EASY = 8  # products after which the next solve is given a better preconditioner
 NEWTON_TOLERANCE = 0.05  # of the squared residual, against that at the start
 # A kernel entry lost to underflow may regrow by exp(2 MOVE) before the kernel is built
 # anew: 2 MOVE + 2 log N + log(1/tolerance) must stay below 87, the float32 range.
@@ -27,9 +28,13 @@ def newton_step(
     sums: Float[Array, " m"],
     problem: Problem,
     *,
+    hard: Array,
     enough: float,
-) -> tuple[Float[Array, " m"], Array]:
-    """Return a Newton step on the semi-dual, 0 where the error is small enough."""
+) -> tuple[Float[Array, " m"], Array, Array]:
+    """Return a Newton step on the semi-dual, 0 where the error is small enough.
+
+    Also how many reads it took, and whether the next one should be taken for `hard`.
+    """
     a, b = problem.source_weights, problem.target_weights
     gradient = b - sums
     middle = safe_divide(u * u, a)
@@ -37,8 +42,12 @@ def newton_step(
         inverse, extra = safe_divide(jnp.ones_like(sums), sums), 0
         precondition = lambda residual: residual * inverse  # noqa: E731
     else:
-        squares, extra = v * v * kernel.squares(middle), 1
-        precondition = preconditioner(squares, sums, moved, problem.target_labels, a)
+        # Where few products do, the exact diagonal costs more than it saves.
+        squares = lax.cond(hard, kernel.squares, lambda _: jnp.zeros_like(v), middle)
+        extra = hard.astype(jnp.int32)
+        precondition = preconditioner(
+            v * v * squares, sums, moved, problem.target_labels, a
+        )
 
     def apply(d: Array) -> Array:
         _, back = kernel.read((v * d)[:, None], lambda t, w: w * t[:, 0], middle)
@@ -52,7 +61,7 @@ def newton_step(
     d = jnp.where(b > 0, d - jnp.sum(b * d), 0)
     d = d * jnp.minimum(1, MOVE / 2 / jnp.maximum(jnp.abs(d).max(), 1e-30))
     length, tries = _line_search(kernel, u, v, a, b, gradient, d, active=products > 0)
-    return length * d, products + tries + extra
+    return length * d, products + tries + extra, hard | (products > EASY)
 
 
 def _line_search(
