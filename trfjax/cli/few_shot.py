@@ -86,7 +86,7 @@ def draw(
     left, middle, *rest = fig.subplots(1, panels)
     bars(left, {name: accuracy(result) for name, result in found.items()})
     known = {row: published[m] for row, m in enumerate(found) if m in published}
-    left.plot(known.values(), known.keys(), "D", color=PUBLISHED, ms=4.5,
+    left.plot(list(known.values()), list(known), "D", color=PUBLISHED, ms=4.5,
               label="published")  # fmt: skip
     left.set(xlim=(0, 100))
     left.set_title("accuracy, per cent", fontsize=9, loc="left")
