@@ -129,12 +129,12 @@ TASKS: dict[str, Task] = {
         after=FEW_SHOT.learning_rate,
     ),
 }
-for network, published in (
-    ("lenet", {"vanilla": 86.11, "guided": 90.52}),
-    ("conv4", {"vanilla": 91.30, "guided": 92.32}),
+for network, title, published in (
+    ("lenet", "LeNet", {"vanilla": 86.11, "guided": 90.52}),
+    ("conv4", "Conv-4", {"vanilla": 91.30, "guided": 92.32}),
 ):
     TASKS[f"omniglot-{network}"] = Task(
-        title=f"MNIST to Omniglot, 5-way 5-shot, {network}",
+        title=f"MNIST to Omniglot, 5-way 5-shot, {title}",
         network=network,
         published=published,
         classes=(DIGITS, ("Early_Aramaic", "Greek", "Latin")),

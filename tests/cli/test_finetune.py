@@ -12,6 +12,7 @@ from trfjax.cli import FAILED_CELLS, USAGE, run
 from trfjax.cli import finetune as command
 from trfjax.cli.commands import Finetune
 from trfjax.cli.runs import open_model
+from trfjax.cli.tuned import show
 from trfjax.files import read_json
 from trfjax.transfer.loop import DivergedError, TrainState
 
@@ -102,6 +103,19 @@ def test_a_damaged_network_is_made_again(done, capsys):
     assert "seed 1: mIoU" in text and "mean and spread over seeds" in text
 
 
+def test_classes_without_a_shot_are_named(tmp_path, capsys):
+    measured = {"miou": 0.5, "accuracy": 0.6, "log_likelihood": -1.0}
+    record = {"seed": 3, "status": "ok", "missing": ("dog", "cow"),
+              "evaluation": measured}  # fmt: skip
+    show([record | {"head": "new"}], tmp_path, "table")
+    text = capsys.readouterr().out
+    assert "no shot shows dog, cow: not learned" in text
+    assert "spread" not in text  # of a single seed there is none
+    show([record | {"head": "kept"}] * 2, tmp_path, "table")
+    text = capsys.readouterr().out
+    assert "no shot shows" not in text and "miou 0.500 +- 0.000" in text
+
+
 @pytest.mark.parametrize("method", ["last-2", "scratch", "weighted"])
 def test_methods(method, source, tmp_path):
     words = ["--source", str(source), *SHORT, "--method", method]
@@ -144,7 +158,7 @@ def test_a_seed_that_diverges_is_listed_and_the_rest_is_done(
     assert run(["finetune", *words]) == FAILED_CELLS
     text = capsys.readouterr().out
     assert "seed 3: failed: the loss" in text and "seed 4: mIoU" in text
-    assert "the last good network: seed-3/model.safetensors" in text
+    assert "the last good network: tuned/seed-3/model.safetensors" in text
     assert open_model(tmp_path / "tuned" / "seed-3").card.name == "arden"
     lines = list(
         csv.DictReader((tmp_path / "tuned" / "results.csv").read_text().splitlines())

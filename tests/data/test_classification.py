@@ -210,7 +210,11 @@ def test_image_folders_with_domains(tmp_path):
     half = load_dataset("image-folder:photo[:0.5]", root)
     assert stack(half)[1].tolist() == [0, 1]
     assert stack(half)[0].shape == (2, 4, 6, 3)
-    with pytest.raises(ValueError, match="photo, sketch"):
+    other = pictures(root, "paint/dog", "paint/horse")
+    assert load_dataset("pacs:photo", other).class_names == ("cat", "dog")
+    assert load_dataset("pacs:paint[:0.5]", other).class_names == ("dog", "horse")
+    assert load_dataset("pacs", other).class_names == ("cat", "dog", "horse")
+    with pytest.raises(ValueError, match="paint, photo, sketch"):
         load_dataset("pacs:cartoon", root)
     with pytest.raises(ValueError, match="no splits"):
         load_dataset("pacs:photo", root, split="train")

@@ -13,6 +13,7 @@ from tests.transfer.cases import (
     network,
     squares,
 )
+from trfjax.data import LabelMap
 from trfjax.errors import ScoreWarning
 from trfjax.transfer.finetune import FINETUNE, finetune
 from trfjax.transfer.layers import layer_order
@@ -112,6 +113,9 @@ def test_shots_that_miss_a_class():
     one = squares().map(lambda x, y: (x, np.zeros_like(y)), tag="one")
     with pytest.raises(ValueError, match="fewer than two classes"):
         finetune(network(), one, recipe=RECIPE)
+    single = dataclasses.replace(one, labels=LabelMap(("all",)))
+    with pytest.raises(ValueError, match=r"a single class \(all\)"):
+        finetune(network(), single, recipe=RECIPE)
 
 
 def test_class_weights_and_settings_that_do_not_fit():

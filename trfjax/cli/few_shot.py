@@ -21,6 +21,7 @@ from trfjax.transfer.episodes import Episodes, Interval, mean_interval, paired_i
 from trfjax.transfer.recipe import Recipe
 
 Published: TypeAlias = Mapping[str, float]  # per cent, by method
+BAR, INK, PUBLISHED = "#7ba7cc", "#1f2933", "#b3541e"
 
 
 def line(method: str, found: Mapping[str, BulkResult], published: Published) -> str:
@@ -80,32 +81,43 @@ def draw(
     curves = {
         name: r.alignment["task_difference"] for name, r in found.items() if r.alignment
     }
-    fig = Figure(figsize=(13, 1.5 + 0.35 * len(found)), layout="constrained")
-    left, middle, right = fig.subplots(1, 3)
+    panels = 3 if curves else 2
+    fig = Figure(figsize=(4.4 * panels, 1.7 + 0.32 * len(found)), layout="constrained")
+    left, middle, *rest = fig.subplots(1, panels)
     bars(left, {name: accuracy(result) for name, result in found.items()})
-    for row, name in enumerate(found):
-        if name in published:
-            left.plot(published[name], row, "D", color="#b3541e")
-    left.set(title="accuracy, %; diamonds: published", xlim=(50, 100))
-    others = {k: r for k, r in found.items() if k not in ("vanilla", "scratch")}
+    known = {row: published[m] for row, m in enumerate(found) if m in published}
+    left.plot(list(known.values()), list(known), "D", color=PUBLISHED, ms=4.5,
+              label="published")  # fmt: skip
+    left.set(xlim=(0, 100))
+    left.set_title("accuracy, per cent", fontsize=9, loc="left")
+    if known:
+        left.legend(frameon=False, fontsize=7, loc="lower right", bbox_to_anchor=(1, 1))
+    others = {k: r for k, r in found.items() if k != "vanilla"}
     bars(middle, {k: difference(r, found["vanilla"]) for k, r in others.items()})
-    middle.axvline(0, color="#1f2933", linewidth=0.8)
-    middle.set(title="gain over vanilla, points, paired")
-    for name, course in curves.items():
-        right.plot(course.mean(axis=0), label=name)
-    right.set(title="W_T, nats, by step of the alignment")
-    right.legend(frameon=False, fontsize=7)
-    fig.suptitle(f"{title}, {len(found['vanilla'].accuracy)} episodes, 95 %")
+    middle.axvline(0, color=INK, linewidth=0.8)
+    middle.margins(x=0.08)
+    middle.set_title("gain over vanilla, points, paired", fontsize=9, loc="left")
+    for ax in rest:
+        for name, course in curves.items():
+            steps = range(1, course.shape[1] + 1)
+            ax.plot(steps, course.mean(axis=0), label=name, linewidth=1.2)
+        ax.set(ylim=(0, None))
+        ax.set_title("W_T of the batch, nats, by step", fontsize=9, loc="left")
+        ax.legend(frameon=False, fontsize=7)
+    for ax in fig.axes:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize=8)
+    count = len(found["vanilla"].accuracy)
+    fig.suptitle(f"{title}; {count} episodes, 95 % intervals", fontsize=10)
     with atomic_path(path) as part:
         fig.savefig(part, dpi=130, format="png")
 
 
 def bars(ax: Axes, values: Mapping[str, Interval]) -> None:
     """Draw one bar per name, from the top, with its interval."""
-    means = [v.mean for v in values.values()]
-    reach = [[v.mean - v.low, v.high - v.mean] for v in values.values()]
-    ax.barh(range(len(values)), means, xerr=np.transpose(reach), color="#0b63a5",
-            alpha=0.7, capsize=3)  # fmt: skip
+    for row, value in enumerate(values.values()):
+        ax.barh(row, value.mean, height=0.6, color=BAR)
+        ax.plot([value.low, value.high], [row, row], color=INK, linewidth=1.4)
     ax.set_yticks(range(len(values)), list(values))
     ax.invert_yaxis()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from trfjax.cli.runs import (
 )
 from trfjax.cli.tuned import show, write_results
 from trfjax.data.dataset import Dataset
-from trfjax.errors import DataError
+from trfjax.errors import DataError, ScoreWarning
 from trfjax.files import digest, read_json, strict, write_json
 from trfjax.models import create_model
 from trfjax.models.checkpoint import load_model, save_model
@@ -73,7 +74,7 @@ def run(config: Any) -> int:
     seeds = tqdm(config.seeds, desc=f"finetune {job.method}", disable=None)
     records = [one_seed(job, seed, folder) for seed in seeds]
     write_results(records, folder)
-    show(records, config.format)
+    show(records, folder, config.format)
     good = [record for record in records if record["status"] == "ok"]
     if good:
         print(
@@ -99,7 +100,9 @@ def one_seed(job: Job, seed: int, folder: Path) -> dict[str, Any]:
     record: dict[str, Any] = {"key": key, "seed": seed, "method": job.method}
     started = time.perf_counter()
     try:
-        result = transfer(job, seed)
+        with warnings.catch_warnings():  # classes without a shot are in the table
+            warnings.simplefilter("ignore", ScoreWarning)
+            result = transfer(job, seed)
     except FloatingPointError as error:  # diverged; the other seeds may not
         record |= {"status": "failed", "error": str(error)}
         if isinstance(error, DivergedError):

@@ -55,8 +55,8 @@ def table(records: list[dict[str, Any]]) -> str:
     return stream.getvalue()
 
 
-def show(records: list[dict[str, Any]], form: str) -> None:
-    """Print what the seeds came to."""
+def show(records: list[dict[str, Any]], folder: Path, form: str) -> None:
+    """Print what the seeds came to; their networks lie in the folder."""
     if form == "csv":
         print(table(records), end="")
         return
@@ -67,12 +67,14 @@ def show(records: list[dict[str, Any]], form: str) -> None:
         if record["status"] != "ok":
             print(f"  seed {record['seed']}: failed: {record['error']}")
             if "model" in record:
-                print(f"    the last good network: {record['model']}")
+                print(f"    the last good network: {folder / record['model']}")
             continue
         print(f"  seed {record['seed']}: {_line(record['evaluation'])}")
-    found = summary(records)
-    if found:
-        parts = [f"{m} {v['mean']:.3f} +- {v['spread']:.3f}" for m, v in found.items()]
+        if record["missing"] and record["head"] == "new":
+            print(f"    no shot shows {', '.join(record['missing'])}: not learned")
+    if sum(record["status"] == "ok" for record in records) > 1:
+        found = summary(records).items()
+        parts = [f"{m} {v['mean']:.3f} +- {v['spread']:.3f}" for m, v in found]
         print(f"mean and spread over seeds: {', '.join(parts)}")
 
 

@@ -32,11 +32,17 @@ def load(
     """Open a classification set; see `trfjax.load_dataset`."""
     items = SOURCES[kind](root, split, follow_links)
     chosen = choose(items.domains or [""] * len(items.ids), domain)
-    if kind == "omniglot":  # an alphabet is a task of its own
-        present = {items.labels[i] for i in chosen}
-        names = tuple(n for i, n in enumerate(items.names) if i in present)
-    else:
-        names = items.names
+    names = items.names
+    if items.domains:  # folders of other domains may show other classes
+        inside = {items.domains[i] for i in chosen}
+        shown = {
+            label
+            for label, place in zip(items.labels, items.domains, strict=True)
+            if place in inside
+        }
+        if kind == "omniglot":  # a part of an alphabet is a task of its own
+            shown = {items.labels[i] for i in chosen}
+        names = tuple(n for i, n in enumerate(names) if i in shown)
     names = _subset(names, classes)
     index = {items.names.index(n): i for i, n in enumerate(names)}
     chosen = [i for i in chosen if items.labels[i] in index]

@@ -116,6 +116,11 @@ def prepare(
     rebuild: Rebuild | None,
 ) -> Start:
     """Check what `finetune` is given, before anything is computed."""
+    if shots.num_classes < 2:
+        raise ValueError(
+            f"{shots.name}: it has a single class ({shots.class_names[0]}), so there "
+            "is nothing to tell apart; a target needs at least two"
+        )
     image = shots[0]["image"].shape
     model, card, new = _with_head(source, shots, head, recipe.seed, rebuild)
     shots = align(shots, card.class_names)
