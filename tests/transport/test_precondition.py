@@ -21,12 +21,8 @@ def plan_and_labels():
 
 @pytest.mark.parametrize("block", [32, 45, 500])
 def test_squares_equal_the_definition(rng, block):
-    x, y, scale = (
-        rng.normal(size=(90, 3)),
-        rng.normal(size=(70, 3)),
-        rng.normal(size=90),
-    )
-    weights, offset = rng.random(90), rng.normal(size=70)
+    x, y = rng.normal(size=(90, 3)), rng.normal(size=(70, 3))
+    scale, weights, offset = rng.normal(size=90), rng.random(90), rng.normal(size=70)
     kernel = np.exp(2 * x @ y.T + scale[:, None] + offset)
     wanted = weights @ kernel**2
     x, y, scale, weights, offset, kept = (
@@ -42,8 +38,10 @@ def test_it_makes_the_system_easy_where_epsilon_is_small():
     sums = plan.sum(0)
     hessian = np.diag(sums) - plan.T @ (plan / a[:, None])
     squares = (plan**2 / a[:, None]).sum(0)
-    given = [jnp.asarray(v, jnp.float32) for v in (squares, sums, plan @ labels)]
-    apply = preconditioner(*given, jnp.asarray(labels, jnp.float32), jnp.asarray(a))
+    squares, sums32, moved, labels, a = (
+        jnp.asarray(v, jnp.float32) for v in (squares, sums, plan @ labels, labels, a)
+    )
+    apply = preconditioner(squares, sums32, moved, labels, a)
     inverse = np.stack([np.asarray(apply(row)) for row in jnp.eye(70)])
     # Symmetric and positive, as conjugate gradients want it.
     np.testing.assert_allclose(inverse, inverse.T, rtol=1e-3, atol=1e-3)
