@@ -35,13 +35,9 @@ def load(
     names = items.names
     if items.domains:  # folders of other domains may show other classes
         inside = {items.domains[i] for i in chosen}
-        shown = {
-            label
-            for label, place in zip(items.labels, items.domains, strict=True)
-            if place in inside
-        }
-        if kind == "omniglot":  # a part of an alphabet is a task of its own
-            shown = {items.labels[i] for i in chosen}
+        whole = [i for i, place in enumerate(items.domains) if place in inside]
+        # A part of an alphabet is a task of its own.
+        shown = {items.labels[i] for i in (chosen if kind == "omniglot" else whole)}
         names = tuple(n for i, n in enumerate(names) if i in shown)
     names = _subset(names, classes)
     index = {items.names.index(n): i for i, n in enumerate(names)}

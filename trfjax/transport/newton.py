@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -40,7 +42,7 @@ def newton_step(
     middle = safe_divide(u * u, a)
     if len(a) * len(b) < WORTHWHILE:
         inverse, extra = safe_divide(jnp.ones_like(sums), sums), 0
-        precondition = lambda residual: residual * inverse  # noqa: E731
+        precondition = functools.partial(jnp.multiply, inverse)
     else:
         # Where few products do, the exact diagonal costs more than it saves.
         squares = lax.cond(hard, kernel.squares, lambda _: jnp.zeros_like(v), middle)
