@@ -286,6 +286,10 @@ def test_bad_input():
     with pytest.raises(ValueError, match="needs labelled images of what the network"):
         guided_finetune(source, None, data(seed=1), recipe=SHORT)
     one = data().map(lambda x, y: (x, np.zeros_like(y)), tag="one")
+    larger = squares(2, NAMES, size=(32, 32))
+    adapting = Guide(steps=1, batch_norm="adapt")
+    with pytest.raises(ValueError, match="they pass the network in one batch"):
+        guided_finetune(network(), larger, data(), guide=adapting)
     with pytest.raises(ValueError, match="fewer than two classes"):
         guided_finetune(source, data(), one, recipe=SHORT)
     with pytest.raises(ValueError, match="class 'up' is not one the network knows"):

@@ -11,9 +11,10 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
-from trfjax.state import Output, SourceModel, apply, apply_train
+from trfjax.state import Output, SourceModel
 from trfjax.transfer.alignment import Guide, alignment_loss, read_features
 from trfjax.transfer.losses import cross_entropy, fit_labels
+from trfjax.transfer.passes import pass_both
 from trfjax.transfer.recipe import Recipe, optimiser
 from trfjax.trees import flatten, leaf_path
 
@@ -99,7 +100,7 @@ def align_step(
         The new state, what is to be seen of the step, and whether loss and gradient
         are finite.
     """
-    keys = jax.random.split(jax.random.fold_in(key, state.step), 4)
+    keys = jax.random.split(jax.random.fold_in(key, state.step), 3)
     slope = jax.value_and_grad(_loss, has_aux=True)
     (value, (stats, seen)), grads = slope(
         state.params, state.stats, there, here, scale, keys, plan
@@ -126,17 +127,11 @@ def _loss(
     after = SourceModel(params["target"], stats, plan.target)
     far = (there.images / 255.0 - scale[0]) / scale[1]
     near = (here.images / 255.0 - scale[0]) / scale[1]
-    if guide.batch_norm == "frozen":
-        at_source, at_target = apply(before, far), apply(after, near)
-    else:
-        at_source, _ = apply_train(before, far, key=keys[0])
-        at_target, stats = apply_train(after, near, key=keys[1])
-    # Both sides are seen through the source's head where a head is in the features.
-    seen_target = at_target
-    if guide.features != "penultimate" and plan.new:
-        seen_target = apply(before, near)
-    x, ys, a = _instances(at_source, there, guide.source_batch, keys[2], plan, 0)
-    y, yt, b = _instances(seen_target, here, guide.target_batch, keys[3], plan, 1)
+    at_source, at_target, as_source, stats = pass_both(
+        before, after, far, near, batch_norm=guide.batch_norm, key=keys[0]
+    )
+    x, ys, a = _instances(at_source, there, guide.source_batch, keys[1], plan, 0)
+    y, yt, b = _instances(as_source, here, guide.target_batch, keys[2], plan, 1)
     empty = ~(a.any() & b.any())  # nothing but ignored labels on a side
     loss, parts = alignment_loss(
         x, ys, y, yt,

@@ -8,7 +8,7 @@ labels under the optimal-transport plan between their features.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +17,12 @@ from jaxtyping import Array, Float, Int
 
 from trfjax.arrays import safe_divide
 from trfjax.state import Output
+from trfjax.transfer.recipe import BatchNorm
 from trfjax.transport.conditional import entropy_given_rows
 from trfjax.transport.joint import couple
 from trfjax.transport.problem import Problem, Settings
 from trfjax.typing import FEATURE_SPACES, FeatureSpace
 
-BatchNorm = Literal["adapt", "frozen"]
 SETTINGS = Settings(tolerance=1e-3, joint_tolerance=1e-4, max_iterations=200)
 
 
@@ -44,7 +44,7 @@ class Guide:
     source_weight: float = 0.0  # of the source cross-entropy; it guards the source
     gamma: float = 1.0  # weight of features in the cost; the rest, of class means
     moves: str = "features"  # all but the head, or a mode of `trainable_layers`
-    batch_norm: BatchNorm = "frozen"
+    batch_norm: BatchNorm = "frozen"  # "adapt": to both sides in one batch
 
     def __post_init__(self) -> None:
         _check(self)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+from tqdm.auto import tqdm
 
 from trfjax.data import Dataset, load_batch, stack
 from trfjax.state import SourceModel, TrainedModel
@@ -58,6 +59,7 @@ def fine_tune_episodes(
     source_data: Dataset | None = None,
     fresh: Fresh | None = None,
     together: int | None = None,
+    progress: bool = False,
 ) -> BulkResult:
     """Fine-tune once per episode and test on its queries, all in one jitted program.
 
@@ -78,6 +80,7 @@ def fine_tune_episodes(
         fresh: makes a network from a key, one for every episode, instead of the
             source: training from scratch. Its last layer is replaced too.
         together: episodes worked on at a time; by default what suits the device.
+        progress: show a bar; the program is then called on a few episodes at a time.
 
     Raises:
         ValueError: a guide without source data, images of other sizes, positions
@@ -86,6 +89,7 @@ def fine_tune_episodes(
     """
     images, rows = _gather(pool, episodes)
     image = images.shape[1:]
+    together = _together() if together is None else together
     key = jax.random.key(recipe.seed)
     template, head = with_new_head(source.model, episodes.ways, image, key=key)
     template = _ready(template)
@@ -101,19 +105,20 @@ def fine_tune_episodes(
         fresh=fresh,
     )
     keys = jax.vmap(functools.partial(jax.random.fold_in, key))(episodes.numbers)
-    found = _run(
+    run = functools.partial(
+        _run,
         _ready(source.model),
         template,
-        keys,
-        *(jnp.asarray(part) for part in rows),
-        jnp.asarray(images),
-        source_images,
-        source_labels,
-        normalisation(source.card),
+        images=jnp.asarray(images),
+        source_images=source_images,
+        source_labels=source_labels,
+        scale=normalisation(source.card),
         program=program,
-        together=_together() if together is None else together,
+        together=together,
     )
-    found = jax.tree.map(np.asarray, found)
+    each = (keys, *(jnp.asarray(part) for part in rows))
+    size = min(4 * together, len(episodes))
+    found = _in_parts(run, each, size) if progress else _first(run(*each), None)
     return BulkResult(
         accuracy=found["accuracy"].astype(np.float64),
         log_likelihood=found["log_likelihood"].astype(np.float64),
@@ -131,11 +136,11 @@ def _run(
     keys: Array,
     support: Int[Array, "s ways shots"],
     query: Int[Array, "s ways queries"],
+    *,
     images: Array,
     source_images: Array,
     source_labels: Array,
     scale: Array,
-    *,
     program: Program,
     together: int,
 ) -> dict[str, Any]:
@@ -154,6 +159,29 @@ def _run(
 
     size = together if together > 1 else None
     return lax.map(one, (keys, support, query), batch_size=size)
+
+
+def _in_parts(
+    run: Callable[..., dict[str, Any]], episodes: tuple[Array, ...], size: int
+) -> dict[str, Any]:
+    """Run `size` episodes at a time under a bar of progress.
+
+    All parts have one shape, so that the program is compiled once: the last but one
+    may overlap with the last.
+    """
+    count = len(episodes[0])
+    starts = [*range(0, count - size, size), count - size]
+    found = []
+    with tqdm(total=count, unit="episode", disable=None) as bar:
+        for start, new in zip(starts, np.diff([*starts, count]).tolist(), strict=True):
+            part = run(*(rows[start : start + size] for rows in episodes))
+            found.append(_first(part, new))
+            bar.update(new)
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
+
+
+def _first(part: dict[str, Any], count: int | None) -> dict[str, Any]:
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], part)
 
 
 def _ready(model: SourceModel) -> SourceModel:

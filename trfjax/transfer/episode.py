@@ -16,6 +16,7 @@ from trfjax.state import SourceModel, apply, apply_train
 from trfjax.transfer.alignment import Guide, alignment_loss, read_features
 from trfjax.transfer.augment import augment
 from trfjax.transfer.losses import cross_entropy, log_likelihood
+from trfjax.transfer.passes import pass_both
 from trfjax.transfer.recipe import Recipe, layer_of, optimiser
 from trfjax.trees import flatten, leaf_path
 
@@ -151,7 +152,7 @@ def _guide_loss(
     program: Program,
     guide: Guide,
 ) -> tuple[Array, tuple[PyTree, dict[str, Array]]]:
-    key_source, key_target, key_one, key_two = jax.random.split(key, 4)
+    key_source, key_target, key_pass = jax.random.split(key, 3)
     n = len(task.source)
     chosen = jax.random.randint(key_source, (guide.source_batch,), 0, n)
     labels = task.source_labels[chosen]
@@ -165,25 +166,20 @@ def _guide_loss(
     after = SourceModel(both["target"], stats, program.graphdef)
     there = _pixels(task.source[chosen], task.scale)
     here = _pixels(images, task.scale)
-    if guide.batch_norm == "frozen":
-        at_source, at_target = apply(before, there), apply(after, here)
-    else:
-        at_source, _ = apply_train(before, there, key=key_one)
-        at_target, stats = apply_train(after, here, key=key_two)
-    logits = at_target.logits
-    if guide.features != "penultimate":  # those of the source head
-        at_target = apply(before, here)
+    at_source, at_target, as_source, stats = pass_both(
+        before, after, there, here, batch_norm=guide.batch_norm, key=key_pass
+    )
     loss, parts = alignment_loss(
         read_features(at_source, guide.features),
         labels,
-        read_features(at_target, guide.features),
+        read_features(as_source, guide.features),
         classes,
         num_source_classes=program.num_source_classes,
-        num_classes=logits.shape[1],
+        num_classes=at_target.logits.shape[1],
         guide=guide,
     )
     if guide.task_weight:
-        loss += guide.task_weight * cross_entropy(logits, classes)
+        loss += guide.task_weight * cross_entropy(at_target.logits, classes)
     if guide.source_weight:
         loss += guide.source_weight * cross_entropy(at_source.logits, labels)
     seen = {

@@ -132,6 +132,7 @@ def guided_finetune(
     check_fit(source.model, source.card, source_data)
     if guide is None:
         guide = PIXELS if np.ndim(shots[0]["label"]) else Guide()
+    _check_sizes(source_data, start.shots, guide)
     plan = _plan(source, start, guide, balanced)
     course = _align(source, start, plan, source_data, recipe.seed, images, floor)
     aligned = dataclasses.replace(start, model=course.model)
@@ -245,3 +246,13 @@ def _check(source_data: Dataset | None, images: int, floor: float) -> None:
         raise ValueError(f"images: {images} must be at least 1")
     if not 0 <= floor <= 1:
         raise ValueError(f"floor: {floor} is not within 0..1")
+
+
+def _check_sizes(data: Dataset, shots: Dataset, guide: Guide) -> None:
+    far, near = data[0]["image"].shape, shots[0]["image"].shape
+    if guide.batch_norm == "adapt" and far != near:
+        raise ValueError(
+            f"source_data: images of shape {far}, the shots have {near}; with "
+            "batch_norm='adapt' they pass the network in one batch. Load both with the "
+            "same size=, or use batch_norm='frozen'."
+        )
