@@ -44,6 +44,13 @@ def list_models() -> list[str]:
     return sorted(REGISTRY)
 
 
+def model_options(name: str) -> list[str]:
+    """Return the options of `create_model` that a network knows."""
+    build, fixed = REGISTRY[name]
+    arguments = inspect.signature(build.__init__).parameters
+    return sorted(set(arguments) - {"self", "rngs", *fixed})
+
+
 def create_model(
     name: str,
     *,
@@ -69,8 +76,7 @@ def create_model(
             f"unknown model {name!r}; available: {', '.join(list_models())}"
         )
     build, fixed = REGISTRY[name]
-    arguments = inspect.signature(build.__init__).parameters
-    known = sorted(set(arguments) - {"self", "rngs", *fixed})
+    known = model_options(name)
     unknown = sorted(set(config) - set(known))
     if unknown:
         raise TypeError(f"{name} has no option {unknown}; it knows: {', '.join(known)}")
@@ -98,4 +104,4 @@ def abstract_model(name: str, **config: Any) -> tuple[Any, Any, nnx.GraphDef[Any
     return params, stats, graphdefs[0]
 
 
-__all__ = ["abstract_model", "create_model", "list_models"]
+__all__ = ["abstract_model", "create_model", "list_models", "model_options"]

@@ -31,11 +31,10 @@ from trfjax.files import atomic_path, digest, read_json, write_json, write_text
 from trfjax.models import create_model
 from trfjax.models.checkpoint import load_model
 from trfjax.state import ModelCard, TrainedModel
-from trfjax.transfer.alignment import Guide
 from trfjax.transfer.augment import Augment
 from trfjax.transfer.episodes import Interval, mean_interval, paired_interval
 from trfjax.transfer.finetune import FINETUNE, FinetuneResult, finetune
-from trfjax.transfer.guided import PIXELS, GuidedResult, guided_finetune
+from trfjax.transfer.guided import GuidedResult, default_guide, guided_finetune
 from trfjax.transfer.metrics import evaluate
 from trfjax.transfer.recipe import Recipe
 from trfjax.transfer.weighted import weighted_finetune
@@ -44,19 +43,14 @@ Study = Literal["camvid", "pacs", "tuning", "pacs-tuning"]
 Rows = dict[str, list[dict[str, Any]]]  # by method, one record a seed
 Found = dict[str, Rows]  # by pair
 MEASURES = ("miou", "accuracy", "log_likelihood")
-SEGMENTATION = PIXELS
-# As chosen for `few_shot_digits.py`, on classes that are not reported there, but for
-# the learning rate: at 1e-3 the guard ended every alignment of photo to cartoon.
-CLASSIFICATION = Guide(
-    steps=60, learning_rate=2e-4, source_batch=32, relative_epsilon=True,
-    domain_weight=0.05, task_weight=1.0, source_weight=1.0,
-)  # fmt: skip
 # Methods that run only where they are named.
 VARIANTS: dict[str, dict[str, Any]] = {
     "as published": {"task_weight": 0.0, "source_weight": 0.0},
     "relative": {"relative_epsilon": True},
     "probs": {"features": "probs"},
     "both": {"task_weight": 1.0, "source_weight": 1.0},
+    "frozen": {"batch_norm": "frozen"},
+    "gentle": {"learning_rate": 2e-4},
 }
 AUGMENT = Augment(flip=0.5, scale=0.25, brightness=0.2, contrast=0.2, saturation=0.2)
 
@@ -133,7 +127,7 @@ def compare(pair: Pair, seeds: range, config: Config, folder: Path) -> Rows:
 def methods(config: Config, pool: Dataset) -> dict[str, dict[str, Any]]:
     """Return the options of every method, by name."""
     maps = np.ndim(pool[0]["label"]) > 0
-    guide = SEGMENTATION if maps else CLASSIFICATION
+    guide = default_guide(pool)
     rows: dict[str, dict[str, Any]] = {
         "scratch": {}, "head": {"mode": "head"}, "full": {},
         "longer": {"steps": config.steps + guide.steps}, "guided": {"guide": guide},

@@ -1,5 +1,6 @@
 import csv
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +11,11 @@ from trfjax.transfer.bulk import BulkResult
 PUBLISHED = {"vanilla": 86.43, "guided": 91.29}
 
 
-def result(accuracies, alignment=None, stopped=-1):
+def result(accuracies, alignment=None, stopped=-1, likelihoods: Any = -0.5):
     count = len(accuracies)
     return BulkResult(
         accuracy=np.array(accuracies),
-        log_likelihood=np.full(count, -0.5),
+        log_likelihood=np.broadcast_to(likelihoods, count).astype(float),
         losses=np.ones((count, 3)),
         stopped=np.full(count, stopped),
         alignment={"task_difference": alignment} if alignment is not None else {},
@@ -47,6 +48,16 @@ def test_a_row_says_what_was_published_and_what_was_found(found):
     assert "W_T 0.90 to 0.40" in text and "diverged" not in text
     assert "3 diverged" in line("lost", found, PUBLISHED)
     assert "+" not in line("vanilla", found, PUBLISHED)
+
+
+def test_the_likelihood_is_compared_too(found):
+    found["calm"] = result([0.8, 0.9, 0.7], likelihoods=[-0.4, -0.3, -0.2])
+    # Differences .1, .2 and .3: mean .2, deviation .1, t of two degrees 4.3027.
+    reach = 4.30265 * 0.1 / np.sqrt(3)
+    low, high = f"{0.2 - reach:+.3f}", f"{0.2 + reach:+.3f}"
+    assert f"-0.300 nats  +0.200 [{low}, {high}]" in line("calm", found, PUBLISHED)
+    row = list(csv.DictReader(io.StringIO(as_csv("task", PUBLISHED, found))))[-1]
+    assert (row["log_likelihood"], row["log_likelihood_gain"]) == ("-0.300", "0.200")
 
 
 def test_the_csv_holds_every_episode(found):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.data.test_classification import idx
 from trfjax.cli import FAILED_CELLS, USAGE, run
 from trfjax.cli import finetune as command
 from trfjax.cli.commands import Finetune
@@ -140,6 +141,32 @@ def test_otce_finds_the_data_of_the_source(source, tmp_path, capsys):
     assert "Name it with --source-data" in refused(capsys, *alone)
     assert not (tmp_path / "alone").exists()
     assert run(["finetune", *alone, "--source-data", "synthetic:arden"]) == 0
+
+
+def test_an_alignment_that_was_taken_back_is_told(done, capsys):
+    out, _ = done
+    (record, _) = read_json(out / "results.json")["runs"]
+    show([record | {"alignment_stopped": 20}], out, "table")
+    assert "the alignment was taken back to step 20" in capsys.readouterr().out
+    show([record | {"alignment_stopped": None}], out, "table")
+    assert "alignment" not in capsys.readouterr().out
+
+
+def test_digits_from_one_set_to_another(tmp_path, rng):
+    """The network is told that images are grey, and of what size."""
+    for name in ("mnist", "other"):
+        root = tmp_path / name
+        root.mkdir()
+        idx(root / "t10k-images-idx3-ubyte.gz", rng.integers(0, 256, (20, 28, 28)))
+        idx(root / "t10k-labels-idx1-ubyte.gz", np.arange(20) % 10)
+    words = ["--data", "mnist", "--root", "mnist", "--size", "16", "20", "--steps", "2"]
+    assert run(["train", "--model", "lenet", *words, "--out", "lenet"]) == 0
+    card = open_model(tmp_path / "lenet").card
+    assert card.config["in_channels"] == 1 and card.mean == (0.0,)
+    assert tuple(card.config["input_size"]) == card.input_size == (16, 20)
+    words = ["--target", "mnist", "--root", "other", "--shots", "5", "--steps", "2"]
+    words += ["--method", "otce", "--alignment-steps", "2"]
+    assert run(["finetune", "--source", "lenet", *words, "--out", "tuned"]) == 0
 
 
 def test_a_seed_that_diverges_is_listed_and_the_rest_is_done(

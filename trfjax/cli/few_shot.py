@@ -28,9 +28,13 @@ def line(method: str, found: Mapping[str, BulkResult], published: Published) -> 
     """Return a row of the table: published, own, and the difference to vanilla."""
     result, paper = found[method], published.get(method)
     text = f"{method:24} {f'{paper:.2f}' if paper else '':>6}  {accuracy(result)}"
+    likelihood = f"  {result.log_likelihood.mean():.3f} nats"
     if "vanilla" in found and method != "vanilla":
         gain = difference(result, found["vanilla"])
         text += f"  {gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]"
+        gain = likelihood_gain(result, found["vanilla"])
+        likelihood += f"  {gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+    text += likelihood
     if result.alignment:
         course = result.alignment["task_difference"].mean(axis=0)
         text += f"  W_T {course[0]:.2f} to {course[-1]:.2f}"
@@ -47,6 +51,11 @@ def difference(result: BulkResult, against: BulkResult) -> Interval:
     return paired_interval(100 * result.accuracy, 100 * against.accuracy)
 
 
+def likelihood_gain(result: BulkResult, against: BulkResult) -> Interval:
+    """Return the paired gain in log-likelihood of the queries, in nats."""
+    return paired_interval(result.log_likelihood, against.log_likelihood)
+
+
 def as_csv(title: str, published: Published, found: Mapping[str, BulkResult]) -> str:
     """Return one row per method, with the accuracy of every episode at its end."""
     file = io.StringIO()
@@ -59,6 +68,9 @@ def as_csv(title: str, published: Published, found: Mapping[str, BulkResult]) ->
         "gain_low",
         "gain_high",
         "log_likelihood",
+        "log_likelihood_gain",
+        "log_likelihood_gain_low",
+        "log_likelihood_gain_high",
         "diverged",
     ]
     count = len(found["vanilla"].accuracy)
@@ -66,9 +78,11 @@ def as_csv(title: str, published: Published, found: Mapping[str, BulkResult]) ->
     writer.writerow(["task", "method", "published", *columns, *numbers])
     for method, result in found.items():
         own, gain = accuracy(result), difference(result, found["vanilla"])
+        nats = likelihood_gain(result, found["vanilla"])
         values = (own.mean, own.low, own.high, gain.mean, gain.low, gain.high)
+        values += (result.log_likelihood.mean(), nats.mean, nats.low, nats.high)
         row = [title, method, published.get(method, "")]
-        row += [f"{v:.3f}" for v in (*values, result.log_likelihood.mean())]
+        row += [f"{v:.3f}" for v in values]
         row += [result.diverged, *(f"{v:.4f}" for v in result.accuracy)]
         writer.writerow(row)
     return file.getvalue()

@@ -34,7 +34,7 @@ from trfjax.models.checkpoint import load_model, save_model
 from trfjax.state import TrainedModel
 from trfjax.transfer.alignment import Guide
 from trfjax.transfer.finetune import FINETUNE, FinetuneResult, finetune
-from trfjax.transfer.guided import PIXELS, GuidedResult, guided_finetune
+from trfjax.transfer.guided import GuidedResult, default_guide, guided_finetune
 from trfjax.transfer.layers import MODES
 from trfjax.transfer.loop import DivergedError
 from trfjax.transfer.recipe import Recipe
@@ -178,7 +178,7 @@ def _job(config: Any) -> Job:
     if config.method == "scratch":  # fresh weights want a rate to train with
         given = {"learning_rate": Recipe().learning_rate, **given}
     recipe = dataclasses.replace(FINETUNE, **given)
-    guide = PIXELS if np.ndim(pool[0]["label"]) else Guide()
+    guide = default_guide(pool)
     if config.alignment_steps is not None:
         guide = dataclasses.replace(guide, steps=config.alignment_steps)
     key = digest(

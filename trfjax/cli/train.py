@@ -14,7 +14,7 @@ import numpy as np
 from trfjax.cli.runs import MODEL, STATE, check_folder, spec_of, write_config
 from trfjax.data.dataset import Dataset
 from trfjax.files import write_json
-from trfjax.models import create_model, list_models
+from trfjax.models import create_model, list_models, model_options
 from trfjax.models.checkpoint import save_model
 from trfjax.state import ModelCard, TrainedModel
 from trfjax.transfer.metrics import Evaluation
@@ -32,6 +32,7 @@ def run(config: Any) -> int:
             f"--model: unknown {config.model!r}; available: {', '.join(list_models())}"
         )
     data, test = _data(config)
+    image = data[0]["image"].shape
     recipe = Recipe(
         steps=config.steps, batch_size=config.batch_size, seed=config.seed,
         **({} if config.learning_rate is None else
@@ -40,9 +41,14 @@ def run(config: Any) -> int:
     card = ModelCard(
         name=config.name or folder.name,
         architecture=config.model,
-        config={"num_classes": data.num_classes, "width": config.width},
+        config={
+            "num_classes": data.num_classes,
+            "width": config.width,
+            **_input_options(config.model, image),
+        },
         class_names=data.class_names,
         input_size=config.size,
+        **({"mean": (0.0,), "std": (1.0,)} if image[2] == 1 else {}),
         ignore=data.ignore,
         trained_on=data.name,
     )
@@ -71,6 +77,13 @@ def show(evaluation: Evaluation) -> None:
         f"mIoU {evaluation.miou:.3f}, accuracy {evaluation.accuracy:.3f}, "
         f"log-likelihood {evaluation.log_likelihood:.3f} on {evaluation.images} images"
     )
+
+
+def _input_options(name: str, image: tuple[int, ...]) -> dict[str, Any]:
+    """Return what a network has to be told of the images: channels, at times size."""
+    options = {"in_channels": image[2], "input_size": image[:2]}
+    known = model_options(name)
+    return {option: value for option, value in options.items() if option in known}
 
 
 def _data(config: Any) -> tuple[Dataset, Dataset]:

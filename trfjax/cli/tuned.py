@@ -72,6 +72,12 @@ def show(records: list[dict[str, Any]], folder: Path, form: str) -> None:
         print(f"  seed {record['seed']}: {_line(record['evaluation'])}")
         if record["missing"] and record["head"] == "new":
             print(f"    no shot shows {', '.join(record['missing'])}: not learned")
+        if record.get("alignment_stopped") is not None:
+            print(
+                f"    the alignment was taken back to step "
+                f"{record['alignment_stopped']}: after it, the network forgot too much "
+                "of the source"
+            )
     if sum(record["status"] == "ok" for record in records) > 1:
         found = summary(records).items()
         parts = [f"{m} {v['mean']:.3f} +- {v['spread']:.3f}" for m, v in found]
