@@ -237,9 +237,18 @@ def interval(runs: list[dict[str, Any]], measure: str) -> Interval:
     return mean_interval(_values(runs, measure))
 
 
-def gain(runs: list[dict[str, Any]], full: list[dict[str, Any]], m: str) -> Interval:
-    """Return the difference to full fine-tuning, paired by seed."""
-    return paired_interval(_values(runs, m), _values(full, m))
+def gain(runs: list[dict[str, Any]], other: list[dict[str, Any]], m: str) -> Interval:
+    """Return the difference to another method, paired by seed."""
+    return paired_interval(_values(runs, m), _values(other, m))
+
+
+def baseline(found: Rows, name: str) -> str:
+    """Return what a method is compared with; "" for nothing.
+
+    Guided methods make as many updates as "longer", full fine-tuning by more steps.
+    """
+    wanted = ("longer", "full") if name.startswith("guided") else ("full",)
+    return next((other for other in wanted if other in found and other != name), "")
 
 
 def _values(runs: list[dict[str, Any]], measure: str) -> np.ndarray:
@@ -249,11 +258,10 @@ def _values(runs: list[dict[str, Any]], measure: str) -> np.ndarray:
 
 def describe(found: Rows, name: str) -> str:
     """Return one line of the printed table."""
-    runs, full = found[name], found.get("full")
+    runs, other = found[name], baseline(found, name)
     parts = [f"{m} {interval(runs, m)}" for m in MEASURES]
-    if full is not None and name != "full":
-        parts += [f"miou - full {gain(runs, full, 'miou')}"]
-        parts += [f"accuracy - full {gain(runs, full, 'accuracy')}"]
+    if other:
+        parts += [f"{m} - {other} {gain(runs, found[other], m)}" for m in MEASURES]
     return "; ".join(parts) + f"; {np.mean([run['seconds'] for run in runs]):.0f} s"
 
 
@@ -262,15 +270,15 @@ def table(found: Found) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["pair", "method", "measure", "runs", "mean", "low", "high",
-                     "minus_full", "minus_full_low", "minus_full_high"])  # fmt: skip
+                     "against", "gain", "gain_low", "gain_high"])  # fmt: skip
     for pair, rows in found.items():
         for name, runs in rows.items():
             for measure in MEASURES:
-                own, against = interval(runs, measure), rows.get("full")
+                own, other = interval(runs, measure), baseline(rows, name)
                 row = [pair, name, measure, own.count, own.mean, own.low, own.high]
-                if against is not None and name != "full":
-                    other = gain(runs, against, measure)
-                    row += [other.mean, other.low, other.high]
+                if other:
+                    found_gain = gain(runs, rows[other], measure)
+                    row += [other, found_gain.mean, found_gain.low, found_gain.high]
                 writer.writerow(row)
     return stream.getvalue()
 
