@@ -218,6 +218,12 @@ def test_seeds_ignored_images_and_batch_norm():
     assert any((a != b).any() for a, b in zip(*pairs, strict=True))
 
 
+def test_the_default_guide_suits_the_labels():
+    one_label = data().map(lambda x, y: (x, np.asarray(y[0, 0])), tag="one")
+    assert guided_module.default_guide(data()) is guided_module.PIXELS
+    assert guided_module.default_guide(one_label) is guided_module.IMAGES
+
+
 def test_balanced_draws(rng):
     labels = jnp.asarray(np.repeat([0, 1, 2], [900, 90, 10]))
     valid = jnp.asarray(rng.random(1000) > 0.1)
