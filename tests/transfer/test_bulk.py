@@ -105,9 +105,7 @@ def test_together_or_one_after_another_is_the_same(guide):
 
 def test_progress_by_parts_changes_nothing():
     """Nine episodes four at a time: the second part overlaps with the third."""
-    nine = draw_episodes(
-        np.arange(40) % 4, count=9, ways=3, shots=2, queries=5, seed=1
-    )  # fmt: skip
+    nine = draw_episodes(np.arange(40) % 4, count=9, ways=3, shots=2, queries=5, seed=1)
     parts, whole = run(nine, progress=True), run(nine)
     np.testing.assert_allclose(parts.losses, whole.losses, rtol=1e-5)
     np.testing.assert_allclose(parts.accuracy, whole.accuracy, rtol=1e-5)

@@ -117,8 +117,7 @@ def fine_tune_episodes(
         together=together,
     )
     each = (keys, *(jnp.asarray(part) for part in rows))
-    size = min(4 * together, len(episodes))
-    found = _in_parts(run, each, size) if progress else _first(run(*each), None)
+    found = _in_parts(run, each, 4 * together if progress else None)
     return BulkResult(
         accuracy=found["accuracy"].astype(np.float64),
         log_likelihood=found["log_likelihood"].astype(np.float64),
@@ -162,17 +161,19 @@ def _run(
 
 
 def _in_parts(
-    run: Callable[..., dict[str, Any]], episodes: tuple[Array, ...], size: int
+    run: Callable[..., dict[str, Any]], episodes: tuple[Array, ...], size: int | None
 ) -> dict[str, Any]:
-    """Run `size` episodes at a time under a bar of progress.
+    """Run all episodes at once, or `size` at a time under a bar of progress.
 
     All parts have one shape, so that the program is compiled once: the last but one
     may overlap with the last.
     """
     count = len(episodes[0])
+    silent = None if size else True  # None: where nobody looks
+    size = min(size or count, count)
     starts = [*range(0, count - size, size), count - size]
     found = []
-    with tqdm(total=count, unit="episode", disable=None) as bar:
+    with tqdm(total=count, unit="episode", disable=silent) as bar:
         for start, new in zip(starts, np.diff([*starts, count]).tolist(), strict=True):
             part = run(*(rows[start : start + size] for rows in episodes))
             found.append(_first(part, new))
@@ -180,7 +181,7 @@ def _in_parts(
     return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
 
-def _first(part: dict[str, Any], count: int | None) -> dict[str, Any]:
+def _first(part: dict[str, Any], count: int) -> dict[str, Any]:
     return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], part)
 
 
