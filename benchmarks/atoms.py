@@ -39,25 +39,25 @@ from scipy.stats import t as student
 
 from trfjax.atoms.atoms import Atoms
 from trfjax.atoms.compress import Compressor, compress
-from trfjax.cli.runs import open_model
 from trfjax.data import load_dataset
 from trfjax.data.dataset import Dataset
 from trfjax.features.extract import extract, extract_all
 from trfjax.files import write_text
 from trfjax.ranking.bootstrap import Resamples
-from trfjax.ranking.intervals import ROUGH, image_interval
 from trfjax.scores.of_sums import (
     h_score_of_moments,
     leep_of_atoms,
     logme_of_moments,
     nce_of_counts,
 )
-from trfjax.scores.otce import otce
-from trfjax.scores.otce_atoms import (
+from trfjax.scores.otce.atoms import (
     otce_atoms,
     otce_atoms_replicates,
     problem_of,
 )
+from trfjax.scores.otce.otce import otce
+from trfjax.statistics.interval import ROUGH, image_interval
+from trfjax.studies.runs import open_model
 from trfjax.transport.conditional import entropy_given_rows
 from trfjax.transport.joint import couple
 from trfjax.transport.problem import Problem, Settings

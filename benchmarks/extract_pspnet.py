@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from trfjax.cli.zoo import alone, peak_memory, table
+from trfjax.studies.zoo import alone, peak_memory, table
 
 SIZE = (512, 1024)
 

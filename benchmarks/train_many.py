@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from trfjax.cli.zoo import alone, peak_memory, table
+from trfjax.studies.zoo import alone, peak_memory, table
 
 KINDS = ("separate", "unrolled", "map", "vmap")
 
@@ -30,9 +30,9 @@ def measure(kind: str, sources: int, width: int, steps: int) -> dict[str, Any]:
     from trfjax.data.synthetic import CITIES, synthetic_city
     from trfjax.models import create_model
     from trfjax.state import ModelCard
-    from trfjax.transfer.many import train_many
-    from trfjax.transfer.recipe import Recipe
-    from trfjax.transfer.train import train
+    from trfjax.training.many import train_many
+    from trfjax.training.recipe import Recipe
+    from trfjax.training.train import train
 
     size, recipe = (64, 128), Recipe(steps=steps)
     cities = [synthetic_city(city, 24, size=size) for city in CITIES[:sources]]

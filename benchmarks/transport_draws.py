@@ -40,8 +40,8 @@ def train_and_extract(width: int, paths: list[Path]) -> None:
     from trfjax.features.extract import extract
     from trfjax.models import create_model
     from trfjax.state import ModelCard
-    from trfjax.transfer.recipe import Recipe
-    from trfjax.transfer.train import train
+    from trfjax.training.recipe import Recipe
+    from trfjax.training.train import train
 
     names = list(CITIES)
     cities = [synthetic_city(names[i], 24, size=SIZE, seed=i) for i in (0, 1)]

@@ -20,17 +20,17 @@ import jax
 import numpy as np
 import tyro
 
-from trfjax.cli.train import train_to
 from trfjax.data import Dataset, load_dataset
 from trfjax.errors import DataError
 from trfjax.files import write_text
 from trfjax.models import create_model
 from trfjax.models.checkpoint import load_model
 from trfjax.state import ModelCard, TrainedModel
+from trfjax.studies.sources import train_to
+from trfjax.training.evaluate import Evaluation, evaluate
+from trfjax.training.recipe import Recipe
 from trfjax.transfer.empirical import empirical_transferability, reliability
 from trfjax.transfer.finetune import FINETUNE
-from trfjax.transfer.metrics import Evaluation, evaluate
-from trfjax.transfer.recipe import Recipe
 
 COLUMNS = (
     "learning rate", "steps", "accuracy", "mIoU", "spread of seeds",

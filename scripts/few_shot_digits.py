@@ -23,20 +23,20 @@ import jax
 import numpy as np
 import tyro
 
-from trfjax.cli.few_shot import as_csv, compare_time, draw, line
 from trfjax.data import Dataset, load_dataset
+from trfjax.episodes.bulk import FEW_SHOT, BulkResult, fine_tune_episodes
+from trfjax.episodes.draw import Episodes, draw_episodes
 from trfjax.errors import DataError
 from trfjax.files import digest, read_arrays, write_arrays, write_text
 from trfjax.models import create_model
 from trfjax.models.checkpoint import load_model, save_model
+from trfjax.reporting.few_shot import as_csv, compare_time, draw, line
 from trfjax.state import ModelCard, SourceModel, TrainedModel
-from trfjax.transfer.alignment import Guide
-from trfjax.transfer.augment import NONE
-from trfjax.transfer.bulk import FEW_SHOT, BulkResult, fine_tune_episodes
-from trfjax.transfer.episodes import Episodes, draw_episodes
+from trfjax.training.augment import NONE
+from trfjax.training.recipe import Recipe
+from trfjax.training.train import train
+from trfjax.transfer.guide import Guide
 from trfjax.transfer.guided import IMAGES
-from trfjax.transfer.recipe import Recipe
-from trfjax.transfer.train import train
 
 Name = Literal["usps", "omniglot-lenet", "omniglot-conv4"]
 DIGITS = tuple("0123456789")

@@ -24,19 +24,19 @@ import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
-from trfjax.cli.train import train_to
 from trfjax.data import Dataset, load_dataset
+from trfjax.episodes.draw import Interval, mean_interval, paired_interval
 from trfjax.errors import DataError
 from trfjax.files import atomic_path, digest, read_json, write_json, write_text
 from trfjax.models import create_model
 from trfjax.models.checkpoint import load_model
 from trfjax.state import ModelCard, TrainedModel
-from trfjax.transfer.augment import Augment
-from trfjax.transfer.episodes import Interval, mean_interval, paired_interval
+from trfjax.studies.sources import train_to
+from trfjax.training.augment import Augment
+from trfjax.training.evaluate import evaluate
+from trfjax.training.recipe import Recipe
 from trfjax.transfer.finetune import FINETUNE, FinetuneResult, finetune
 from trfjax.transfer.guided import GuidedResult, default_guide, guided_finetune
-from trfjax.transfer.metrics import evaluate
-from trfjax.transfer.recipe import Recipe
 from trfjax.transfer.weighted import weighted_finetune
 
 Study = Literal["camvid", "pacs", "tuning", "pacs-tuning"]

@@ -18,11 +18,11 @@ import msgspec
 import numpy as np
 import tyro
 
-from trfjax.cli.runs import MODEL, DataSpec
-from trfjax.cli.zoo import kept, peak_memory, table, train_entry
 from trfjax.files import digest
-from trfjax.ranking.correlation import spearman
 from trfjax.ranking.result import Ranking, read_ranking
+from trfjax.statistics.correlation import spearman
+from trfjax.studies.runs import MODEL, DataSpec
+from trfjax.studies.zoo import kept, peak_memory, table, train_entry
 from trfjax.transfer.empirical import MEASURES
 from trfjax.transfer.finetune import FINETUNE
 
@@ -144,8 +144,8 @@ def rank_one(task: Task, path: Path) -> dict[str, Any]:
 def transfer_one(task: Task) -> dict[str, Any]:
     """Fine-tune one network on draws of the shots and test it on other images."""
     from trfjax.models.checkpoint import load_model
+    from trfjax.training.evaluate import evaluate
     from trfjax.transfer.empirical import empirical_transferability
-    from trfjax.transfer.metrics import evaluate
 
     trained = load_model(Path(task.trained) / MODEL)
     started, worked = time.perf_counter(), time.process_time()

@@ -12,9 +12,10 @@ from typing import Literal
 
 import tyro
 
-from trfjax.cli.runs import DataSpec
-from trfjax.cli.study import Study, report_study
-from trfjax.transfer.recipe import Recipe
+from trfjax.cli.studied import report_study
+from trfjax.studies.runs import DataSpec
+from trfjax.studies.study import Study
+from trfjax.training.recipe import Recipe
 
 # Day sequences and their halves; the target is the dark sequence.
 CAMVID = (

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from trfjax.cli.demo import SIZE, SOURCES, TARGET
 from trfjax.data import load_dataset
 from trfjax.files import read_json
-from trfjax.ranking.plots import plot_ranking, plot_transfer
 from trfjax.ranking.result import read_ranking
+from trfjax.reporting.plots import plot, plot_transfer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ def main(config: Config) -> None:
         ax.set_title(f"target: {name}" if name == TARGET else name, fontsize=10)
         ax.set_axis_off()
     below = rows[1].subgridspec(1, 2)
-    plot_ranking(ranking, ax=figure.add_subplot(below[0]))
+    plot(ranking, ax=figure.add_subplot(below[0]))
     values = {name: np.array(found["accuracy"]) for name, found in measured.items()}
     cells = ranking.column("otce")
     plot_transfer(

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import tyro
 
-from trfjax.cli.runs import DataSpec
-from trfjax.cli.zoo import table, train_entry
-from trfjax.transfer.recipes import RECIPES, recipe_for
+from trfjax.studies.runs import DataSpec
+from trfjax.studies.zoo import table, train_entry
+from trfjax.training.zoo import RECIPES, recipe_for
 
 
 @dataclasses.dataclass(frozen=True)

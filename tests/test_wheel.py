@@ -38,7 +38,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    assert {"trfjax/py.typed", "trfjax/ranking/report.html"} <= names
+    assert {"trfjax/py.typed", "trfjax/reporting/report.html"} <= names
     assert "trfjax/__main__.py" in names
     assert {name.split("/")[0] for name in names} == {
         "trfjax", wheel.name.removesuffix("-py3-none-any.whl") + ".dist-info"

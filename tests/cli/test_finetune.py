@@ -12,10 +12,10 @@ from tests.data.test_classification import idx
 from trfjax.cli import FAILED_CELLS, USAGE, run
 from trfjax.cli import finetune as command
 from trfjax.cli.commands import Finetune
-from trfjax.cli.runs import open_model
-from trfjax.cli.tuned import show
 from trfjax.files import read_json
-from trfjax.transfer.loop import DivergedError, TrainState
+from trfjax.reporting.tuned import show
+from trfjax.studies.runs import open_model
+from trfjax.training.loop import DivergedError, TrainState
 
 SIZE = ["--size", "32", "64"]
 SHORT = ["--target", "synthetic:kestry", "--count", "8", "--shots", "3"]

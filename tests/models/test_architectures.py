@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from network_cases import CLASSES, build, images
 
+from tests.models.network_cases import CLASSES, build, images
 from trfjax.models import create_model
 from trfjax.models.blocks import Layers, Network, recomputed
 from trfjax.models.resnet import BasicBlock

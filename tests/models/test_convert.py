@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from network_cases import CASES, CLASSES, build, shape_of
 
+from tests.models.network_cases import CASES, CLASSES, build, shape_of
 from trfjax.files import write_arrays
 from trfjax.models import create_model
 from trfjax.models.convert import from_torch_state_dict, read_state_dict

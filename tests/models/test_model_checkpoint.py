@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from network_cases import CASES, CLASSES, build, images
 
+from tests.models.network_cases import CASES, CLASSES, build, images
 from trfjax.errors import DataError
 from trfjax.files import read_arrays, write_arrays
 from trfjax.models.checkpoint import load_model, save_model

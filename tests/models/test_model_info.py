@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 from jax import lax
-from network_cases import build
 
+from tests.models.network_cases import build
 from trfjax.models import list_models
 from trfjax.models.info import count_multiply_adds, info_table, model_info
 from trfjax.models.resize import adaptive_pool, resize_bilinear

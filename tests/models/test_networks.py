@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from network_cases import CASES, CLASSES, build, channels, images, shape_of
 
+from tests.models.network_cases import CASES, CLASSES, build, channels, images, shape_of
 from trfjax.models import abstract_model, create_model, list_models
 from trfjax.state import SourceModel, apply, apply_train, taps
 from trfjax.trees import flatten

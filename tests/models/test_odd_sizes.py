@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from network_cases import CASES, CLASSES, build, channels, images, shape_of
 
+from tests.models.network_cases import CASES, CLASSES, build, channels, images, shape_of
 from trfjax.models import list_models
 from trfjax.state import SourceModel, apply, apply_train
 from trfjax.trees import flatten

@@ -7,9 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import torch_reference as ref  # noqa: E402
-import torch_residual as res  # noqa: E402
-
+from tests.models import torch_reference as ref  # noqa: E402
+from tests.models import torch_residual as res  # noqa: E402
 from trfjax.models import create_model  # noqa: E402
 from trfjax.models.convert import from_torch_state_dict, read_state_dict  # noqa: E402
 from trfjax.state import apply  # noqa: E402

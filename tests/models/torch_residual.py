@@ -3,7 +3,8 @@
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch_reference import Named, cb, cbr, conv, resize
+
+from tests.models.torch_reference import Named, cb, cbr, conv, resize
 
 
 class Basic(nn.Module):

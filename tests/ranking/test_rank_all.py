@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from test_rank import dataset, sees, sources
 
+from tests.ranking.test_rank import dataset, sees, sources
 from trfjax.features.compressed import CompressedSet
 from trfjax.features.extract import extract
 from trfjax.ranking.rank import SavedSource, Source, rank

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from tests.transfer.cases import changed, network, squares
+from tests.training.cases import changed, network, squares
 from trfjax.files import write_json
 from trfjax.transfer.empirical import empirical_transferability, reliability
 from trfjax.transfer.finetune import finetune

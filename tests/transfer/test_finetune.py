@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.transfer.cases import (
+from tests.training.cases import (
     RECIPE,
     assert_same,
     changed,
@@ -15,8 +15,8 @@ from tests.transfer.cases import (
 )
 from trfjax.data import LabelMap
 from trfjax.errors import ScoreWarning
+from trfjax.training.layers import layer_order
 from trfjax.transfer.finetune import FINETUNE, finetune
-from trfjax.transfer.layers import layer_order
 
 OTHER = ("left", "up", "down", "right")
 FROZEN = changed(batch_norm="frozen", steps=2)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from tests.transfer.cases import (
+from tests.training.cases import (
     NAMES,
     Tiny,
     assert_same,
@@ -19,14 +19,14 @@ from tests.transfer.cases import (
 )
 from trfjax.data import Dataset, LabelMap
 from trfjax.state import ModelCard, TrainedModel, apply, freeze
+from trfjax.training.evaluate import evaluate, normalisation
+from trfjax.training.layers import layer_order
+from trfjax.training.loop import DivergedError
 from trfjax.transfer import guided as guided_module
 from trfjax.transfer.align_step import draw
-from trfjax.transfer.alignment import Guide
 from trfjax.transfer.finetune import finetune, prepare
+from trfjax.transfer.guide import Guide
 from trfjax.transfer.guided import GuidedResult, guided_finetune
-from trfjax.transfer.layers import layer_order
-from trfjax.transfer.loop import DivergedError
-from trfjax.transfer.metrics import evaluate, normalisation
 from trfjax.trees import flatten
 
 OTHER = ("left", "up", "down", "right")

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.transfer.cases import NAMES, assert_same, network
+from tests.training.cases import NAMES, assert_same, network
 from trfjax.state import apply, apply_train
-from trfjax.transfer.layers import with_new_head
+from trfjax.training.layers import with_new_head
 from trfjax.transfer.passes import pass_both
 
 SHAPE = (8, 8, 3)

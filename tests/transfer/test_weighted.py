@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import trfjax
-from tests.transfer.cases import RECIPE, assert_same, changed, network, squares
+from tests.training.cases import RECIPE, assert_same, changed, network, squares
 from trfjax.features.extract import stream_maps
-from trfjax.transfer.augment import Augment, augment
+from trfjax.training.augment import Augment, augment
+from trfjax.training.losses import cross_entropy
 from trfjax.transfer.finetune import finetune
-from trfjax.transfer.losses import cross_entropy
 from trfjax.transfer.weighted import (
     pixel_leep,
     pixel_otce,

@@ -6,9 +6,9 @@ import json
 import sys
 from typing import Any
 
-from trfjax.cli.runs import check_file, spec_of
 from trfjax.data import contact_sheet, summarise
 from trfjax.files import atomic_path, strict
+from trfjax.studies.runs import check_file, spec_of
 
 
 def run(config: Any) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from trfjax.cli.runs import DataSpec, check_folder
-from trfjax.cli.study import Study, report_study
+from trfjax.cli.studied import report_study
 from trfjax.data import contact_sheet
 from trfjax.files import atomic_path
-from trfjax.transfer.recipe import Recipe
+from trfjax.studies.runs import DataSpec, check_folder
+from trfjax.studies.study import Study
+from trfjax.training.recipe import Recipe
 
 SOURCES = ("arden", "corvale", "delmira", "galden", "ilmar", "lumeo")
 TARGET = "kestry"  # towers at dusk

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from trfjax.cli.runs import check_file, open_model, spec_of
 from trfjax.features.extract import extract
+from trfjax.studies.runs import check_file, open_model, spec_of
 
 
 def run(config: Any) -> int:

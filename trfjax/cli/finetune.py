@@ -15,7 +15,14 @@ import numpy as np
 from tqdm import tqdm
 
 from trfjax.cli import FAILED_CELLS
-from trfjax.cli.runs import (
+from trfjax.data.dataset import Dataset
+from trfjax.errors import DataError, ScoreWarning
+from trfjax.files import digest, read_json, strict, write_json
+from trfjax.models import create_model
+from trfjax.models.checkpoint import load_model, save_model
+from trfjax.reporting.tuned import show, write_results
+from trfjax.state import TrainedModel
+from trfjax.studies.runs import (
     CONFIG,
     MODEL,
     DataSpec,
@@ -25,19 +32,12 @@ from trfjax.cli.runs import (
     training_data,
     write_config,
 )
-from trfjax.cli.tuned import show, write_results
-from trfjax.data.dataset import Dataset
-from trfjax.errors import DataError, ScoreWarning
-from trfjax.files import digest, read_json, strict, write_json
-from trfjax.models import create_model
-from trfjax.models.checkpoint import load_model, save_model
-from trfjax.state import TrainedModel
-from trfjax.transfer.alignment import Guide
+from trfjax.training.layers import MODES
+from trfjax.training.loop import DivergedError
+from trfjax.training.recipe import Recipe
 from trfjax.transfer.finetune import FINETUNE, FinetuneResult, finetune
+from trfjax.transfer.guide import Guide
 from trfjax.transfer.guided import GuidedResult, default_guide, guided_finetune
-from trfjax.transfer.layers import MODES
-from trfjax.transfer.loop import DivergedError
-from trfjax.transfer.recipe import Recipe
 from trfjax.transfer.weighted import weighted_finetune
 from trfjax.trees import arrays_digest, flatten
 

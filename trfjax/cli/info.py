@@ -10,9 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from trfjax.cli.runs import open_model
 from trfjax.models import list_models
 from trfjax.models.info import ModelInfo, model_info
+from trfjax.studies.runs import open_model
 
 
 def run(config: Any) -> int:

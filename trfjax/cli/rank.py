@@ -13,7 +13,17 @@ import msgspec
 import yaml
 
 from trfjax.cli import FAILED_CELLS
-from trfjax.cli.runs import (
+from trfjax.data.dataset import Dataset
+from trfjax.errors import DataError
+from trfjax.features.featureset import FeatureSet
+from trfjax.features.predictor import Preprocessing
+from trfjax.features.published import read_published
+from trfjax.files import strict
+from trfjax.ranking.plan import draws_of
+from trfjax.ranking.rank import Ranking, SavedSource, Source, rank
+from trfjax.reporting.report import write_results
+from trfjax.scores.registry import SCORES
+from trfjax.studies.runs import (
     CONFIG,
     DataSpec,
     check_folder,
@@ -22,15 +32,6 @@ from trfjax.cli.runs import (
     training_data,
     write_config,
 )
-from trfjax.data.dataset import Dataset
-from trfjax.errors import DataError
-from trfjax.features.featureset import FeatureSet
-from trfjax.features.predictor import Preprocessing
-from trfjax.features.published import read_published
-from trfjax.files import atomic_path, strict
-from trfjax.ranking.plan import draws_of
-from trfjax.ranking.rank import Ranking, SavedSource, Source, rank
-from trfjax.scores.registry import SCORES
 
 PUBLISHED = 200_000  # pixels read of each side of published features
 
@@ -79,14 +80,6 @@ def run(config: Any) -> int:
     print(f"report: {report}", file=sys.stderr)
     failed = any(cell.status == "failed" for cell in ranking.cells)
     return FAILED_CELLS if failed else 0
-
-
-def write_results(ranking: Ranking, folder: Path, **parts: Any) -> Path:
-    """Write plot and report beside the tables; return the path of the report."""
-    figure, _ = ranking.plot()
-    with atomic_path(folder / "ranking.png") as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
-    return ranking.report(folder / "report.html", **parts)
 
 
 def show(ranking: Ranking, form: str) -> None:
@@ -279,4 +272,4 @@ def load_function(code: str | None, name: str) -> Callable[[], Any]:
     return getattr(module, name)
 
 
-__all__ = ["SourceSpec", "read_sources", "run", "show", "write_results"]
+__all__ = ["SourceSpec", "read_sources", "run", "show"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trfjax.cli.runs import check_file
 from trfjax.errors import DataError
 from trfjax.files import read_json
 from trfjax.ranking.result import read_ranking
+from trfjax.reporting.report import report
+from trfjax.studies.runs import check_file
 
 
 def run(config: Any) -> int:
@@ -26,6 +27,6 @@ def run(config: Any) -> int:
     if (folder / "outcome.json").is_file():
         outcome = read_json(folder / "outcome.json")
         parts = {"measured": outcome["measured"], "timings": outcome["timings"]}
-    path = read_ranking(results).report(out, **parts)
+    path = report(read_ranking(results), out, **parts)
     print(f"report: {path}")
     return 0

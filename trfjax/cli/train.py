@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
-from trfjax.cli.runs import MODEL, STATE, check_folder, spec_of, write_config
 from trfjax.data.dataset import Dataset
-from trfjax.files import write_json
-from trfjax.models import create_model, list_models, model_options
-from trfjax.models.checkpoint import save_model
-from trfjax.state import ModelCard, TrainedModel
-from trfjax.transfer.metrics import Evaluation
-from trfjax.transfer.recipe import Recipe
-from trfjax.transfer.train import train
+from trfjax.models import list_models, model_options
+from trfjax.state import ModelCard
+from trfjax.studies.runs import MODEL, check_folder, spec_of, write_config
+from trfjax.studies.sources import train_to
+from trfjax.training.evaluate import Evaluation
+from trfjax.training.recipe import Recipe
 
 HELD_OUT = 0.1  # share of the images, of other scenes, when no test set is named
 
@@ -91,38 +87,3 @@ def _data(config: Any) -> tuple[Dataset, Dataset]:
     if config.test is not None:
         return data, spec_of(config, config.test, split=None).load()
     return data.split(1 - HELD_OUT, seed=config.seed)
-
-
-def train_to(
-    folder: Path,
-    card: ModelCard,
-    data: Dataset,
-    test: Dataset,
-    recipe: Recipe,
-    *,
-    resume: bool = False,
-    checkpoint_every: int = 100,
-    progress: bool = True,
-) -> tuple[TrainedModel, Evaluation]:
-    """Train a network and keep it, its curve and its evaluation in a folder."""
-    model = create_model(
-        card.architecture, key=jax.random.key(recipe.seed), **card.config
-    )
-    result = train(
-        model, data, card=card, recipe=recipe, checkpoint=folder / STATE,
-        resume=resume, checkpoint_every=checkpoint_every, evaluate_on=test,
-        progress=progress,
-    )  # fmt: skip
-    assert result.evaluation is not None  # there is a test set
-    write_json(
-        folder / "metrics.json",
-        {
-            "evaluation": result.evaluation.to_dict(),
-            "history": result.history,
-            "recipe": dataclasses.asdict(recipe),
-            "trained_on": data.name,
-            "tested_on": test.name,
-        },
-    )
-    save_model(folder / MODEL, result.trained)
-    return result.trained, result.evaluation

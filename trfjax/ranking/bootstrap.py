@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from trfjax.scores.otce_result import OtceResult
+from trfjax.scores.otce.result import OtceResult
 from trfjax.scores.registry import ScoreSpec
 from trfjax.transport.conditional import entropy_given_rows
 

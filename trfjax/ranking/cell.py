@@ -10,7 +10,7 @@ import numpy as np
 
 from trfjax.errors import DataError
 from trfjax.files import read_json, strict, write_json
-from trfjax.ranking.intervals import ROUGH, IntervalMethod, image_interval
+from trfjax.statistics.interval import ROUGH, IntervalMethod, image_interval
 
 SCHEMA = 2
 Status = Literal["ok", "failed"]

@@ -17,7 +17,7 @@ from trfjax.scores.of_sums import (
     logme_of_moments,
     nce_of_counts,
 )
-from trfjax.scores.otce_atoms import otce_atoms, otce_atoms_replicates
+from trfjax.scores.otce.atoms import otce_atoms, otce_atoms_replicates
 from trfjax.scores.registry import SCORES
 from trfjax.typing import FEATURE_SPACES, FeatureSpace
 

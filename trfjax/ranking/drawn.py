@@ -14,8 +14,8 @@ from trfjax.ranking.bootstrap import (
     target_only_replicates,
 )
 from trfjax.ranking.plan import Plan
-from trfjax.scores.otce import otce
-from trfjax.scores.otce_result import OtceResult
+from trfjax.scores.otce.otce import otce
+from trfjax.scores.otce.result import OtceResult
 from trfjax.scores.registry import SCORES
 from trfjax.typing import FeatureSpace
 

@@ -13,7 +13,7 @@ import numpy as np
 from trfjax.errors import DataError, missing_extra
 from trfjax.files import atomic_path, read_json, write_json, write_text
 from trfjax.ranking.cell import Cell, cell_of
-from trfjax.ranking.intervals import ROUGH, image_interval
+from trfjax.statistics.interval import ROUGH, image_interval
 
 COLUMNS: tuple[str, ...] = (
     "rank", "source", "target", "metric", "score", "standard_error",
@@ -158,18 +158,6 @@ class Ranking:
         except ImportError as error:
             raise missing_extra("pandas", "pandas") from error
         return pandas.DataFrame(self.records())
-
-    def plot(self, ax: Any = None, *, metric: str | None = None) -> tuple[Any, Any]:
-        """Draw the scores with their intervals; return figure and axes."""
-        from trfjax.ranking.plots import plot_ranking
-
-        return plot_ranking(self, ax=ax, metric=metric)
-
-    def report(self, path: str | Path, **parts: Any) -> Path:
-        """Write a self-contained HTML report; return its path."""
-        from trfjax.ranking.report import write_report
-
-        return write_report(self, path, **parts)
 
     def merge(self, other: Ranking) -> Ranking:
         """Return one ranking of the sources of both, on the same target and settings.

@@ -13,8 +13,8 @@ from trfjax.scores.hscore import h_score, shrunk_h_score
 from trfjax.scores.leep import leep
 from trfjax.scores.logme import logme
 from trfjax.scores.nce import nce
-from trfjax.scores.otce import otce
-from trfjax.scores.otce_result import OtceResult
+from trfjax.scores.otce.otce import otce
+from trfjax.scores.otce.result import OtceResult
 from trfjax.transport.problem import Settings
 from trfjax.typing import IGNORE, AnyArray, ArrayInput
 

@@ -7,15 +7,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
 from trfjax.state import Output, SourceModel
-from trfjax.transfer.alignment import Guide, alignment_loss, read_features
-from trfjax.transfer.losses import cross_entropy, fit_labels
+from trfjax.training.losses import cross_entropy, fit_labels
+from trfjax.training.recipe import Recipe, optimiser
+from trfjax.transfer.guide import Guide, alignment_loss, read_features
 from trfjax.transfer.passes import pass_both
-from trfjax.transfer.recipe import Recipe, optimiser
 from trfjax.trees import flatten, leaf_path
 
 
@@ -217,7 +216,7 @@ def _with_own(params: PyTree, stats: PyTree, plan: Plan) -> SourceModel:
     return SourceModel(merged, stats, plan.source)
 
 
-def _rule(plan: Plan) -> optax.GradientTransformation:
+def _rule(plan: Plan) -> Any:
     guide = plan.guide
     recipe = Recipe(
         steps=guide.steps, learning_rate=guide.learning_rate, weight_decay=0.0

@@ -13,9 +13,9 @@ from scipy.stats import rankdata
 
 from trfjax.data import Dataset
 from trfjax.state import TrainedModel
+from trfjax.training.evaluate import Evaluation
+from trfjax.training.recipe import Recipe
 from trfjax.transfer.finetune import FINETUNE, finetune
-from trfjax.transfer.metrics import Evaluation
-from trfjax.transfer.recipe import Recipe
 
 MEASURES = ("log_likelihood", "accuracy", "miou")
 

@@ -13,12 +13,12 @@ from jaxtyping import Float
 from trfjax.data import Dataset
 from trfjax.errors import ScoreWarning
 from trfjax.state import ModelCard, SourceModel, TrainedModel
-from trfjax.transfer.layers import Rebuild, trainable_layers, with_new_head
-from trfjax.transfer.loop import class_counts, class_weights_of, run
-from trfjax.transfer.loop import start as before_training
-from trfjax.transfer.metrics import Evaluation, align, evaluate
-from trfjax.transfer.recipe import Recipe
-from trfjax.transfer.train import check_fit
+from trfjax.training.evaluate import Evaluation, align, evaluate
+from trfjax.training.layers import Rebuild, trainable_layers, with_new_head
+from trfjax.training.loop import class_counts, class_weights_of, run
+from trfjax.training.loop import start as before_training
+from trfjax.training.recipe import Recipe
+from trfjax.training.train import check_fit
 
 Head = Literal["kept", "new"]
 

@@ -16,6 +16,11 @@ from jaxtyping import Float
 
 from trfjax.data import Dataset, batch_indices
 from trfjax.state import SourceModel, TrainedModel
+from trfjax.training.evaluate import align, evaluate, normalisation
+from trfjax.training.layers import Rebuild, layer_order, trainable_layers
+from trfjax.training.loop import DivergedError, TrainState, read_batches
+from trfjax.training.recipe import Recipe
+from trfjax.training.train import check_fit
 from trfjax.transfer.align_step import (
     Plan,
     Side,
@@ -24,7 +29,6 @@ from trfjax.transfer.align_step import (
     source_network,
     target_network,
 )
-from trfjax.transfer.alignment import Guide
 from trfjax.transfer.finetune import (
     FINETUNE,
     FinetuneResult,
@@ -33,11 +37,7 @@ from trfjax.transfer.finetune import (
     learn,
     prepare,
 )
-from trfjax.transfer.layers import Rebuild, layer_order, trainable_layers
-from trfjax.transfer.loop import DivergedError, TrainState, read_batches
-from trfjax.transfer.metrics import align, evaluate, normalisation
-from trfjax.transfer.recipe import Recipe
-from trfjax.transfer.train import check_fit
+from trfjax.transfer.guide import Guide
 
 # For one label an image, as docs/few_shot.md found it best: as published,
 # the guide gained nothing there.

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from trfjax.state import Output, SourceModel, apply, apply_train
-from trfjax.transfer.recipe import BatchNorm
+from trfjax.training.recipe import BatchNorm
 
 
 class Passes(NamedTuple):

@@ -1,0 +1,261 @@
+"""Fine-tune a network on many few-shot episodes in one program."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+from tqdm.auto import tqdm
+
+from trfjax.data import Dataset, load_batch, stack
+from trfjax.episodes.convolution import with_loop_convolutions
+from trfjax.episodes.draw import Episodes
+from trfjax.episodes.episode import Program, Task, fine_tune_one
+from trfjax.state import SourceModel, TrainedModel
+from trfjax.training.augment import NONE
+from trfjax.training.evaluate import normalisation
+from trfjax.training.layers import layer_order, trainable_layers, with_new_head
+from trfjax.training.recipe import Recipe
+from trfjax.transfer.guide import Guide
+
+Fresh = Callable[[PRNGKeyArray], SourceModel]
+
+FEW_SHOT = Recipe(steps=100, batch_size=64, learning_rate=1e-3, augment=NONE)
+ACCELERATOR_TOGETHER = 64  # episodes that an accelerator works on at a time
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BulkResult:
+    """What every episode came to."""
+
+    accuracy: Float[np.ndarray, " s"]  # of the queries, in [0, 1]
+    log_likelihood: Float[np.ndarray, " s"]  # of the queries, mean in nats
+    losses: Float[np.ndarray, "s steps"]  # of the shots; NaN after the last good step
+    stopped: Int[np.ndarray, " s"]  # fine-tuning step that was not finite, or -1
+    alignment: dict[str, Float[np.ndarray, "s guided"]]  # by step; empty without guide
+    alignment_stopped: Int[np.ndarray, " s"]  # step of the alignment, likewise
+
+    @property
+    def diverged(self) -> int:
+        """Episodes of which an earlier state is kept, as their loss became NaN."""
+        return int(((self.stopped >= 0) | (self.alignment_stopped >= 0)).sum())
+
+
+def fine_tune_episodes(
+    source: TrainedModel,
+    pool: Dataset,
+    episodes: Episodes,
+    *,
+    recipe: Recipe = FEW_SHOT,
+    mode: str = "full",
+    guide: Guide | None = None,
+    source_data: Dataset | None = None,
+    fresh: Fresh | None = None,
+    together: int | None = None,
+    progress: bool = False,
+) -> BulkResult:
+    """Fine-tune once per episode and test on its queries, all in one jitted program.
+
+    Every episode has its own new head, batches and augmentation, drawn from the
+    recipe's seed and its number, so that methods compared on the same episodes differ
+    in nothing else. On a CPU one episode follows another, since convolutions whose
+    weights differ within a batch are slow there; accelerators take many together. The
+    results agree up to rounding.
+
+    Args:
+        source: the network, of which the last layer is replaced.
+        pool: the data set that the episodes point into.
+        episodes: see `draw_episodes`.
+        recipe: how the shots are learned.
+        mode: the layers that the shots move; see `trainable_layers`.
+        guide: align features with the source data before that; needs `source_data`.
+        source_data: labelled images with the classes of the network.
+        fresh: makes a network from a key, one for every episode, instead of the
+            source: training from scratch. Its last layer is replaced too.
+        together: episodes worked on at a time; by default what suits the device.
+        progress: show a bar; the program is then called on a few episodes at a time.
+
+    Raises:
+        ValueError: a guide without source data, images of other sizes, positions
+            outside the pool, or a network in which more than the last layer depends
+            on the classes.
+    """
+    images, rows = _gather(pool, episodes)
+    image = images.shape[1:]
+    together = _together() if together is None else together
+    key = jax.random.key(recipe.seed)
+    template, head = with_new_head(source.model, episodes.ways, image, key=key)
+    template = _ready(template)
+    source_images, source_labels = _source_arrays(source, source_data, guide, image)
+    program = Program(
+        graphdef=template.graphdef,
+        recipe=dataclasses.replace(recipe, seed=0),
+        layers=trainable_layers(template, image, mode, head=head),
+        head=head,
+        guide=guide,
+        aligned=_aligned(template, image, guide, head),
+        num_source_classes=len(source.card.class_names),
+        fresh=fresh,
+    )
+    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(episodes.numbers)
+    run = functools.partial(
+        _run,
+        _ready(source.model),
+        template,
+        images=jnp.asarray(images),
+        source_images=source_images,
+        source_labels=source_labels,
+        scale=normalisation(source.card),
+        program=program,
+        together=together,
+    )
+    each = (keys, *(jnp.asarray(part) for part in rows))
+    found = _in_parts(run, each, 4 * together if progress else None)
+    return BulkResult(
+        accuracy=found["accuracy"].astype(np.float64),
+        log_likelihood=found["log_likelihood"].astype(np.float64),
+        losses=found["losses"],
+        stopped=found["stopped"],
+        alignment=found["alignment"],
+        alignment_stopped=found["alignment_stopped"],
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("program", "together"))
+def _run(
+    source: SourceModel,
+    template: SourceModel,
+    keys: Array,
+    support: Int[Array, "s ways shots"],
+    query: Int[Array, "s ways queries"],
+    *,
+    images: Array,
+    source_images: Array,
+    source_labels: Array,
+    scale: Array,
+    program: Program,
+    together: int,
+) -> dict[str, Any]:
+    def one(part: tuple[Array, Array, Array]) -> dict[str, Any]:
+        key, trained, tested = part
+        task = Task(
+            images[trained.reshape(-1)],
+            jnp.repeat(jnp.arange(trained.shape[0]), trained.shape[1]),
+            images[tested.reshape(-1)],
+            jnp.repeat(jnp.arange(tested.shape[0]), tested.shape[1]),
+            source_images,
+            source_labels,
+            scale,
+        )
+        return fine_tune_one(source, template, task, program, key)
+
+    size = together if together > 1 else None
+    return lax.map(one, (keys, support, query), batch_size=size)
+
+
+def _in_parts(
+    run: Callable[..., dict[str, Any]], episodes: tuple[Array, ...], size: int | None
+) -> dict[str, Any]:
+    """Run all episodes at once, or `size` at a time under a bar of progress.
+
+    All parts have one shape, so that the program is compiled once: the last but one
+    may overlap with the last.
+    """
+    count = len(episodes[0])
+    silent = None if size else True  # None: where nobody looks
+    size = min(size or count, count)
+    starts = [*range(0, count - size, size), count - size]
+    found = []
+    with tqdm(total=count, unit="episode", disable=silent) as bar:
+        for start, new in zip(starts, np.diff([*starts, count]).tolist(), strict=True):
+            part = run(*(rows[start : start + size] for rows in episodes))
+            found.append(_first(part, new))
+            bar.update(new)
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
+
+
+def _first(part: dict[str, Any], count: int) -> dict[str, Any]:
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], part)
+
+
+def _ready(model: SourceModel) -> SourceModel:
+    on_cpu = jax.default_backend() == "cpu"
+    return with_loop_convolutions(model) if on_cpu else model
+
+
+def _together() -> int:
+    return 1 if jax.default_backend() == "cpu" else ACCELERATOR_TOGETHER
+
+
+def _gather(
+    pool: Dataset, episodes: Episodes
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Read the images that occur, once; return them and the positions among them."""
+    every = np.concatenate([episodes.support.ravel(), episodes.query.ravel()])
+    if every.min() < 0 or every.max() >= len(pool):
+        raise ValueError(
+            f"episodes: they point to images {every.min()}..{every.max()} of "
+            f"{pool.name}, which has {len(pool)}; draw them from its labels"
+        )
+    used, position = np.unique(every, return_inverse=True)
+    images, _ = load_batch(pool, used)
+    support, query = np.split(position, [episodes.support.size])
+    return images, (
+        support.reshape(episodes.support.shape),
+        query.reshape(episodes.query.shape),
+    )
+
+
+def _source_arrays(
+    source: TrainedModel,
+    data: Dataset | None,
+    guide: Guide | None,
+    image: tuple[int, ...],
+) -> tuple[Array, Array]:
+    """Return the source images and labels; empty ones where they are not needed."""
+    if guide is None:
+        return jnp.zeros((0, *image), jnp.uint8), jnp.zeros((0,), jnp.int32)
+    if data is None:
+        raise ValueError(
+            "source_data: the guide aligns target with source features, so it needs "
+            "labelled images of the source. Pass guide=None to fine-tune without."
+        )
+    if data.class_names != source.card.class_names:
+        raise ValueError(
+            f"source_data: its classes ({', '.join(data.class_names)}) are not those "
+            f"of the network ({', '.join(source.card.class_names)})"
+        )
+    images, labels = stack(data)
+    if images.shape[1:] != image:
+        raise ValueError(
+            f"source_data: images of shape {images.shape[1:]}, those of the pool have "
+            f"{image}. Load both with the same size= and channels=."
+        )
+    return jnp.asarray(images), jnp.asarray(labels)
+
+
+def _aligned(
+    template: SourceModel,
+    image: tuple[int, ...],
+    guide: Guide | None,
+    head: frozenset[str],
+) -> frozenset[str]:
+    """Return the layers that the alignment moves."""
+    if guide is None:
+        return frozenset()
+    order = frozenset(layer_order(template, image))
+    if guide.moves == "features":
+        chosen = order - head
+    else:
+        chosen = trainable_layers(template, image, guide.moves, head=head)
+        chosen = (order if chosen is None else chosen) - head
+    if not chosen:
+        raise ValueError(f"moves: {guide.moves!r} moves no layer before the head")
+    return chosen | head if guide.task_weight else chosen
