@@ -318,7 +318,7 @@ def covered(config: Config, source: Known, city: str) -> Iterator[dict[str, Any]
                 ends = image_interval(
                     value, split["replicates"], split["left_out"],
                     method=method, smooth=name not in ROUGH,
-                )  # fmt: skip
+                ).ends  # fmt: skip
                 note(inside, (name, method), ends, truth[name])
         ends = of_draws(ours, atoms.select(chosen), config.epsilon, rng)
         note(inside, ("otce", "pixel draws"), ends, truth["otce"])

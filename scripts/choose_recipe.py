@@ -26,10 +26,11 @@ from trfjax.files import write_text
 from trfjax.models import create_model
 from trfjax.models.checkpoint import load_model
 from trfjax.state import ModelCard, TrainedModel
+from trfjax.statistics.reliability import reliability
 from trfjax.studies.sources import train_to
 from trfjax.training.evaluate import Evaluation, evaluate
 from trfjax.training.recipe import Recipe
-from trfjax.transfer.empirical import empirical_transferability, reliability
+from trfjax.transfer.empirical import empirical_transferability
 from trfjax.transfer.finetune import FINETUNE
 
 COLUMNS = (

@@ -25,12 +25,12 @@ import tyro
 from matplotlib.figure import Figure
 
 from trfjax.data import Dataset, load_dataset
-from trfjax.episodes.draw import Interval, mean_interval, paired_interval
 from trfjax.errors import DataError
 from trfjax.files import atomic_path, digest, read_json, write_json, write_text
 from trfjax.models import create_model
 from trfjax.models.checkpoint import load_model
 from trfjax.state import ModelCard, TrainedModel
+from trfjax.statistics.interval import Interval, mean_interval, paired_interval
 from trfjax.studies.sources import train_to
 from trfjax.training.augment import Augment
 from trfjax.training.evaluate import evaluate
@@ -275,10 +275,10 @@ def table(found: Found) -> str:
         for name, runs in rows.items():
             for measure in MEASURES:
                 own, other = interval(runs, measure), baseline(rows, name)
-                row = [pair, name, measure, own.count, own.mean, own.low, own.high]
+                row = [pair, name, measure, own.count, own.value, own.low, own.high]
                 if other:
                     found_gain = gain(runs, rows[other], measure)
-                    row += [other, found_gain.mean, found_gain.low, found_gain.high]
+                    row += [other, found_gain.value, found_gain.low, found_gain.high]
                 writer.writerow(row)
     return stream.getvalue()
 
@@ -291,7 +291,7 @@ def draw(found: Found, measure: str) -> Figure:
         for place, (name, runs) in enumerate(rows.items()):
             own = interval(runs, measure)
             color = "#0b63a5" if name.startswith("guided") else "#7b8794"
-            ax.bar(place, own.mean, color=color, width=0.7)
+            ax.bar(place, own.value, color=color, width=0.7)
             ax.plot([place, place], [own.low, own.high], color="#1f2933", lw=1.4)
         ax.set_xticks(range(len(rows)), list(rows), rotation=30, ha="right", fontsize=8)
         ax.set_title(pair, fontsize=9, loc="left")

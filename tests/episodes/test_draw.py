@@ -3,11 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trfjax.episodes.draw import (
-    draw_episodes,
-    mean_interval,
-    paired_interval,
-)
+from trfjax.episodes.draw import draw_episodes
 
 LABELS = np.repeat([3, 5, 8, 9], [10, 12, 7, 20])
 
@@ -66,30 +62,3 @@ def test_classes_and_test_images_can_be_given():
 def test_what_cannot_be_drawn(change, message):
     with pytest.raises(ValueError, match=message):
         draw(**change)
-
-
-def test_the_interval_is_students():
-    found = mean_interval(np.array([1.0, 2, 3, 4, 5]))
-    reach = 2.7764451 * np.sqrt(2.5) / np.sqrt(5)  # t of 4 degrees of freedom
-    assert found.mean == 3 and found.count == 5
-    np.testing.assert_allclose([found.low, found.high], [3 - reach, 3 + reach])
-    assert found.above_zero and str(found) == "3.00 [1.04, 4.96]"
-    alone = mean_interval(np.array([2.0]))
-    assert alone.mean == 2 and np.isnan(alone.low) and not alone.above_zero
-
-
-def test_the_interval_covers_as_often_as_it_says(rng):
-    means = rng.normal(size=(2000, 8))
-    covers = [i.low <= 0 <= i.high for i in map(mean_interval, means)]
-    assert abs(np.mean(covers) - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 2000)
-
-
-def test_paired_differences_forget_what_is_common(rng):
-    hard = 10 * rng.normal(size=50)
-    gain = paired_interval(hard + 1 + 0.1 * rng.normal(size=50), hard)
-    assert 0.9 < gain.low < gain.high < 1.1
-    with pytest.raises(ValueError, match="not the same episodes"):
-        paired_interval(hard, hard[1:])
-    for wrong in (np.array([]), np.array([1.0, np.nan])):
-        with pytest.raises(ValueError, match="finite numbers, one per episode"):
-            mean_interval(wrong)

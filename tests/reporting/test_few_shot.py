@@ -33,12 +33,12 @@ def found():
 
 
 def test_intervals_are_in_per_cent_and_paired(found):
-    assert accuracy(found["vanilla"]).mean == pytest.approx(80)
+    assert accuracy(found["vanilla"]).value == pytest.approx(80)
     gain = difference(found["guided"], found["vanilla"])
     # Differences 4, 2 and 4: mean 10/3, deviation 2/sqrt(3), t of two degrees 4.3027.
     reach = 4.30265 * 2 / np.sqrt(3) / np.sqrt(3)
     np.testing.assert_allclose(
-        [gain.mean, gain.low, gain.high], [10 / 3, 10 / 3 - reach, 10 / 3 + reach], 1e-5
+        (gain.value, *gain.ends), [10 / 3, 10 / 3 - reach, 10 / 3 + reach], 1e-5
     )
 
 

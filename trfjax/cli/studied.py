@@ -12,8 +12,9 @@ import numpy as np
 from trfjax.files import write_json
 from trfjax.reporting.report import write_results
 from trfjax.statistics.correlation import pearson, spearman
+from trfjax.statistics.reliability import reliability
 from trfjax.studies.study import Outcome, Study, run_study
-from trfjax.transfer.empirical import MEASURES, reliability
+from trfjax.transfer.empirical import MEASURES
 
 
 def judgement(outcome: Outcome) -> str:

@@ -1,4 +1,4 @@
-"""N-way K-shot episodes drawn from labelled images, and what their results say."""
+"""N-way K-shot episodes drawn from labelled images."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
-from scipy import stats
+from jaxtyping import Int
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -94,63 +93,6 @@ def draw_episodes(
         drawn.append((chosen, support, query))
     parts = (np.array(part) for part in zip(*drawn, strict=True))
     return Episodes(*parts, numbers=np.arange(count))
-
-
-@dataclasses.dataclass(frozen=True)
-class Interval:
-    """A mean and the interval that holds it with the stated confidence."""
-
-    mean: float
-    low: float
-    high: float
-    count: int
-
-    def __str__(self) -> str:
-        return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
-
-    @property
-    def above_zero(self) -> bool:
-        """Whether the whole interval is positive."""
-        return self.low > 0
-
-
-def mean_interval(
-    values: Float[np.ndarray, " s"], confidence: float = 0.95
-) -> Interval:
-    """Return the mean over episodes with Student's t interval.
-
-    Episodes are independent draws of classes and images, at one source network: the
-    interval says nothing about other source networks.
-
-    Raises:
-        ValueError: no values, or values that are not finite.
-    """
-    values = np.asarray(values, np.float64)
-    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
-        raise ValueError("values: needs a vector of finite numbers, one per episode")
-    mean, n = float(values.mean()), len(values)
-    if n < 2:
-        return Interval(mean, float("nan"), float("nan"), n)
-    reach = stats.t.ppf((1 + confidence) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
-    return Interval(mean, mean - float(reach), mean + float(reach), n)
-
-
-def paired_interval(
-    values: Float[np.ndarray, " s"],
-    against: Float[np.ndarray, " k"],
-    confidence: float = 0.95,
-) -> Interval:
-    """Return the mean difference on the same episodes, `values - against`.
-
-    Raises:
-        ValueError: results of different numbers of episodes.
-    """
-    values, against = np.asarray(values), np.asarray(against)
-    if values.shape != against.shape:
-        raise ValueError(
-            f"values: {values.shape} and {against.shape} are not the same episodes"
-        )
-    return mean_interval(values - against, confidence)
 
 
 def _check(count: int, ways: int, shots: int, queries: int, pool: int) -> None:

@@ -53,7 +53,7 @@ class Cell:
         return image_interval(
             self.score, self.replicates, self.left_out,
             level=level, method=method, smooth=self.metric not in ROUGH,
-        )  # fmt: skip
+        ).ends  # fmt: skip
 
     def record(self) -> dict[str, Any]:
         """Return the cell as strict JSON."""

@@ -111,7 +111,8 @@ class Ranking:
             for name in ("replicates", "left_out")
         )
         smooth = a.metric not in ROUGH
-        return apart, *image_interval(apart, *columns, level=level, smooth=smooth)
+        found = image_interval(apart, *columns, level=level, smooth=smooth)
+        return apart, *found.ends
 
     def records(self) -> list[dict[str, Any]]:
         """Return one flat row per cell, by metric and rank."""

@@ -15,9 +15,10 @@ from matplotlib.figure import Figure
 
 from trfjax.data import Dataset
 from trfjax.episodes.bulk import BulkResult, fine_tune_episodes
-from trfjax.episodes.draw import Episodes, Interval, mean_interval, paired_interval
+from trfjax.episodes.draw import Episodes
 from trfjax.files import atomic_path
 from trfjax.state import TrainedModel
+from trfjax.statistics.interval import Interval, mean_interval, paired_interval
 from trfjax.training.recipe import Recipe
 
 Published: TypeAlias = Mapping[str, float]  # per cent, by method
@@ -31,9 +32,9 @@ def line(method: str, found: Mapping[str, BulkResult], published: Published) -> 
     likelihood = f"  {result.log_likelihood.mean():.3f} nats"
     if "vanilla" in found and method != "vanilla":
         gain = difference(result, found["vanilla"])
-        text += f"  {gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]"
+        text += f"  {gain.value:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]"
         gain = likelihood_gain(result, found["vanilla"])
-        likelihood += f"  {gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+        likelihood += f"  {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
     text += likelihood
     if result.alignment:
         course = result.alignment["task_difference"].mean(axis=0)
@@ -79,8 +80,8 @@ def as_csv(title: str, published: Published, found: Mapping[str, BulkResult]) ->
     for method, result in found.items():
         own, gain = accuracy(result), difference(result, found["vanilla"])
         nats = likelihood_gain(result, found["vanilla"])
-        values = (own.mean, own.low, own.high, gain.mean, gain.low, gain.high)
-        values += (result.log_likelihood.mean(), nats.mean, nats.low, nats.high)
+        values = (own.value, own.low, own.high, gain.value, gain.low, gain.high)
+        values += (result.log_likelihood.mean(), nats.value, nats.low, nats.high)
         row = [title, method, published.get(method, "")]
         row += [f"{v:.3f}" for v in values]
         row += [result.diverged, *(f"{v:.4f}" for v in result.accuracy)]
@@ -130,7 +131,7 @@ def draw(
 def bars(ax: Axes, values: Mapping[str, Interval]) -> None:
     """Draw one bar per name, from the top, with its interval."""
     for row, value in enumerate(values.values()):
-        ax.barh(row, value.mean, height=0.6, color=BAR)
+        ax.barh(row, value.value, height=0.6, color=BAR)
         ax.plot([value.low, value.high], [row, row], color=INK, linewidth=1.4)
     ax.set_yticks(range(len(values)), list(values))
     ax.invert_yaxis()

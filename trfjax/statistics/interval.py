@@ -1,10 +1,12 @@
-"""Confidence intervals from resampled images."""
+"""Confidence intervals: of a mean, of paired differences, from resampled images."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float
 from scipy.stats import norm
 from scipy.stats import t as student
 
@@ -16,6 +18,75 @@ IntervalMethod = Literal["jackknife", "bca", "percentile"]
 ROUGH = ("logme",)
 
 
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A value and the interval that holds it with the stated confidence."""
+
+    value: float
+    low: float
+    high: float
+    count: int  # independent draws that the interval rests on
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Both ends, the lower one first."""
+        return self.low, self.high
+
+    @property
+    def above_zero(self) -> bool:
+        """Whether the whole interval is positive."""
+        return self.low > 0
+
+
+def mean_interval(
+    values: Float[np.ndarray, " s"], confidence: float = 0.95
+) -> Interval:
+    r"""Return the mean of independent draws with Student's t interval.
+
+    $$\bar x \pm t_{s-1} \sqrt{\frac{1}{s(s-1)} \sum_i (x_i - \bar x)^2}$$
+
+    Of few-shot episodes, which are independent draws of classes and images at one
+    source network: the interval says nothing about other source networks.
+
+    Raises:
+        ValueError: no values, or values that are not finite.
+    """
+    values = np.asarray(values, np.float64)
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        raise ValueError("values: needs a vector of finite numbers, one per episode")
+    mean, n = float(values.mean()), len(values)
+    if n < 2:
+        return Interval(mean, float("nan"), float("nan"), n)
+    reach = student.ppf((1 + confidence) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    return Interval(mean, mean - float(reach), mean + float(reach), n)
+
+
+def paired_interval(
+    values: Float[np.ndarray, " s"],
+    against: Float[np.ndarray, " k"],
+    confidence: float = 0.95,
+) -> Interval:
+    """Return the mean difference on the same draws, `values - against`.
+
+    Args:
+        values: one for every draw.
+        against: of the same draws, in the same order.
+        confidence: the share of intervals that hold the expected difference.
+
+    Raises:
+        ValueError: results of different numbers of draws.
+    """
+    values, against = np.asarray(values), np.asarray(against)
+    if values.shape != against.shape:
+        raise ValueError(
+            f"values: {values.shape} and {against.shape} are not the same episodes"
+        )
+    return mean_interval(values - against, confidence)
+
+
 def image_interval(
     score: float,
     replicates: ArrayInput,
@@ -24,7 +95,7 @@ def image_interval(
     level: float = 0.9,
     method: IntervalMethod = "jackknife",
     smooth: bool = True,
-) -> tuple[float, float]:
+) -> Interval:
     r"""Return the interval of a score from its values on resampled images.
 
     `"jackknife"` is $\hat\theta - b \pm t_{n-1} s$ with the bias and the standard
@@ -56,7 +127,8 @@ def image_interval(
         smooth: whether the jackknife can tell the bias; if not, none is corrected.
 
     Returns:
-        Both ends; NaN with fewer than two replicates.
+        The score and both ends, which are NaN with fewer than two replicates; the count
+        is that of the images, 0 where `left_out` does not say.
 
     Raises:
         ValueError: a level outside (0, 1), or another method.
@@ -76,14 +148,15 @@ def image_interval(
     values, alone = (np.asarray(part, float) for part in (replicates, left_out))
     values, alone = values[np.isfinite(values)], alone[np.isfinite(alone)]
     if len(values) < 2 or not np.isfinite(score):
-        return float("nan"), float("nan")
+        return Interval(float(score), float("nan"), float("nan"), len(alone))
     if method == "jackknife" and len(alone) > 1:
-        return _jackknife(score, alone, level, smooth)
+        low, high = _jackknife(score, alone, level, smooth)
+        return Interval(float(score), low, high, len(alone))
     z = _reach(level, len(alone)) * np.array([-1.0, 1.0])
     if method == "bca":
         z = _moved(z, score, values, alone)
     low, high = np.quantile(values, norm.cdf(z))
-    return float(low), float(high)
+    return Interval(float(score), float(low), float(high), len(alone))
 
 
 def _jackknife(
