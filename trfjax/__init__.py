@@ -19,6 +19,7 @@ _PUBLIC: dict[str, str] = {
     "h_score": "trfjax.scores.hscore",
     "jc_otce": "trfjax.scores.otce.joint_cost",
     "leep": "trfjax.scores.leep",
+    "linear_probe": "trfjax.scores.linear_probe",
     "load_dataset": "trfjax.data",
     "logme": "trfjax.scores.logme",
     "nce": "trfjax.scores.nce",
