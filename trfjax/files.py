@@ -144,3 +144,24 @@ def digest(*parts: Any) -> str:
             state.update(json.dumps(strict(part), sort_keys=True).encode())
         state.update(b"\0")
     return state.hexdigest()[:24]
+
+
+def read_table(path: str | Path) -> dict[str, list[Any]]:
+    """Return the columns of a CSV or Parquet file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DataError: another kind of file, or one that is damaged.
+    """
+    from pyarrow import ArrowException, csv, parquet
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    readers = {".csv": csv.read_csv, ".parquet": parquet.read_table}
+    if path.suffix.lower() not in readers:
+        raise DataError(path, "is neither a .csv nor a .parquet file")
+    try:
+        return readers[path.suffix.lower()](path).to_pydict()
+    except ArrowException as error:
+        raise DataError(path, f"cannot be read as a table ({error})") from error
