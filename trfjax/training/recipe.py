@@ -65,7 +65,7 @@ def _check(recipe: Recipe) -> None:
             )
 
 
-def schedule(recipe: Recipe) -> optax.Schedule:
+def schedule(recipe: Recipe | AdamW) -> optax.Schedule:
     """Return the learning rate by step: a linear rise, then a cosine to the end."""
     peak = recipe.learning_rate
     rise = min(round(recipe.warmup * recipe.steps), recipe.steps - 1)
@@ -76,31 +76,58 @@ def schedule(recipe: Recipe) -> optax.Schedule:
     return optax.join_schedules([start, fall], [rise])
 
 
-def optimiser(
-    recipe: Recipe, *, trainable: frozenset[str] | None = None
-) -> optax.GradientTransformation:
-    """Return AdamW with clipping and the schedule.
+@dataclasses.dataclass(frozen=True)
+class AdamW:
+    """AdamW with clipping and a schedule, as a value: equal ones compile once."""
+
+    steps: int
+    learning_rate: float
+    weight_decay: float
+    warmup: float
+    final: float
+    clip: float
+    trainable: frozenset[str] | None  # paths of the layers that move; None: all
+
+    def init(self, params: PyTree) -> PyTree:
+        """Return the state before the first step."""
+        return self._chain().init(params)
+
+    def update(
+        self, gradient: PyTree, state: PyTree, params: PyTree
+    ) -> tuple[PyTree, PyTree]:
+        """Return what is added to the parameters, and the new state."""
+        return self._chain().update(gradient, state, params)
+
+    def _chain(self) -> optax.GradientTransformation:
+        moving = optax.chain(
+            optax.clip_by_global_norm(self.clip),
+            optax.adamw(
+                schedule(self), weight_decay=self.weight_decay, mask=decayed_leaves
+            ),
+        )
+        if self.trainable is None:
+            return moving
+        return optax.partition(
+            {"moves": moving, "stays": optax.set_to_zero()}, self._labels
+        )
+
+    def _labels(self, params: PyTree) -> PyTree:
+        def label(keys: tuple[Any, ...], _: Any) -> str:
+            return "moves" if layer_of(keys) in (self.trainable or ()) else "stays"
+
+        return jax.tree_util.tree_map_with_path(label, params)
+
+
+def optimiser(recipe: Recipe, *, trainable: frozenset[str] | None = None) -> AdamW:
+    """Return the rule of a recipe: AdamW with clipping and the schedule.
 
     Args:
         recipe: the settings.
         trainable: paths of the layers that move, such as `decoder/3/conv2`; the
             others get no update at all. None moves everything.
     """
-    moving = optax.chain(
-        optax.clip_by_global_norm(recipe.clip),
-        optax.adamw(
-            schedule(recipe), weight_decay=recipe.weight_decay, mask=decayed_leaves
-        ),
-    )
-    if trainable is None:
-        return moving
-
-    def label(params: PyTree) -> PyTree:
-        return jax.tree_util.tree_map_with_path(
-            lambda keys, _: "moves" if layer_of(keys) in trainable else "stays", params
-        )
-
-    return optax.partition({"moves": moving, "stays": optax.set_to_zero()}, label)
+    names = ("steps", "learning_rate", "weight_decay", "warmup", "final", "clip")
+    return AdamW(**{n: getattr(recipe, n) for n in names}, trainable=trainable)
 
 
 def layer_of(keys: tuple[Any, ...]) -> str:
