@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -150,3 +152,22 @@ def test_labels_of_no_pixels_and_of_the_wrong_kind():
 def test_impossible_label_maps(fault, message):
     with pytest.raises(ValueError, match=message):
         LabelMap(**fault)
+
+
+def test_where_the_unit_is_a_patient_shots_are_patients():
+    data = dataclasses.replace(numbered("aabbbcd"), unit="patient")
+    np.testing.assert_array_equal(data.units, [0, 0, 1, 1, 1, 2, 3])
+    for seed in range(6):
+        shots = data.shots(2, seed=seed)
+        assert len(set(shots.groups)) == 2
+        assert len(shots) == sum("aabbbcd".count(group) for group in set(shots.groups))
+    with pytest.raises(ValueError, match="shots: 5 asked of toy, which has 4 patients"):
+        data.shots(5, seed=0)
+    np.testing.assert_array_equal(numbered("aab").units, [0, 1, 2])
+
+
+def test_one_patient_is_not_split():
+    images = numbered("aaaa")
+    assert [len(part) for part in images.split(0.5)] == [2, 2]
+    with pytest.raises(ValueError, match="at least 2 patients"):
+        dataclasses.replace(images, unit="patient").split(0.5)

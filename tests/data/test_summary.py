@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trfjax.data import Dataset, LabelMap, contact_sheet, summarise
+from trfjax.data import Dataset, LabelMap, contact_sheet, load_dataset, summarise
 from trfjax.data.summary import class_colours
 
 NAMES = ("<b>", "[red]sky", "a\x1b[31mb", "never")
@@ -89,3 +89,10 @@ def test_contact_sheets_that_cannot_be_drawn():
     with pytest.raises(ValueError, match="nothing to draw"):
         contact_sheet(toy([]))
     assert contact_sheet(toy(MAPS), count=100).width > 0
+
+
+def test_channels_that_are_no_colours_are_shown_side_by_side():
+    data = load_dataset("brains:alder/T1+T2", count=1, size=(32, 32))
+    one = load_dataset("brains:alder/T1", count=1, size=(32, 32))
+    pages = [np.asarray(contact_sheet(d, 1, 1, max_width=400)) for d in (data, one)]
+    assert pages[0].shape[0] < pages[1].shape[0]  # three pictures in the width of two

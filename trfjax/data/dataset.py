@@ -27,7 +27,9 @@ class Dataset:
     """A sequence of labelled images; selecting from it reads nothing.
 
     `groups` names the scene of every image (a driving sequence, a city, a block of
-    time); `split` never puts one group on both sides when there are several.
+    time); `split` never puts one group on both sides when there are several. Where
+    `unit` is another word than "image", such as "patient", a group is what shots and
+    resamples draw.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Dataset:
     groups: tuple[str, ...]
     fingerprint: str  # identity of the content, for cache keys
     order: tuple[int, ...] | None = None  # positions handed to `read`; None: all
+    unit: str = "image"  # what is drawn: an image, or what a group is
 
     def __post_init__(self) -> None:
         order = self.image_ids if self.order is None else self.order
@@ -100,34 +103,50 @@ class Dataset:
             fingerprint=f"{self.fingerprint}|{digest([order[i] for i in indices])}",
         )
 
+    @property
+    def units(self) -> np.ndarray:
+        """Which unit every image belongs to, `(n,)` in 0, 1, ... as they come."""
+        if self.unit == "image":
+            return np.arange(len(self))
+        position = {name: i for i, name in enumerate(dict.fromkeys(self.groups))}
+        return np.array([position[name] for name in self.groups], np.int64)
+
     def shots(self, count: int, *, seed: int) -> Dataset:
-        """Draw `count` images without replacement, the few labelled ones.
+        """Draw `count` images, or groups, without replacement: the few labelled ones.
+
+        Args:
+            count: images; patients where the unit is a patient, with all their images.
+            seed: of the draw.
 
         Raises:
-            ValueError: more shots than images.
+            ValueError: more shots than there are.
         """
-        if not 1 <= count <= len(self):
+        units = self.units
+        there = len(np.unique(units))
+        if not 1 <= count <= there:
             raise ValueError(
-                f"shots: {count} asked of {self.name}, which has {len(self)} images"
+                f"shots: {count} asked of {self.name}, which has {there} {self.unit}s"
             )
-        chosen = np.random.default_rng(seed).permutation(len(self))[:count]
-        return self.select(np.sort(chosen), name=f"{self.name}:{count}shots@{seed}")
+        chosen = np.random.default_rng(seed).permutation(there)[:count]
+        indices = np.flatnonzero(np.isin(units, chosen))
+        return self.select(indices, name=f"{self.name}:{count}shots@{seed}")
 
     def split(self, fraction: float = 0.5, *, seed: int = 0) -> tuple[Dataset, Dataset]:
         """Split into train and test parts that share no group.
 
         Groups are dealt whole, in random order, until the train part holds at least
         `fraction` of the images. With a single group the images are cut at one point
-        in their order, since neighbours in a sequence are alike.
+        in their order, since neighbours in a sequence are alike; the images of a
+        single patient are not split at all.
 
         Raises:
-            ValueError: a fraction outside (0, 1), or fewer than two images.
+            ValueError: a fraction outside (0, 1), or fewer than two images or patients.
         """
         if not 0 < fraction < 1:
             raise ValueError(f"fraction: {fraction} is not between 0 and 1")
-        if len(self) < 2:
-            raise ValueError(f"{self.name}: a split needs at least 2 images")
         names = sorted(set(self.groups))
+        if len(np.unique(self.units)) < 2:
+            raise ValueError(f"{self.name}: a split needs at least 2 {self.unit}s")
         if len(names) == 1:
             cut = min(max(round(fraction * len(self)), 1), len(self) - 1)
             train, test = range(cut), range(cut, len(self))

@@ -15,6 +15,10 @@ from trfjax.data.dataset import Dataset, spread
 from trfjax.data.images import Colours, read_image, read_label, resize
 from trfjax.data.labels import LabelMap
 from trfjax.data.layouts import LAYOUTS, Layout
+from trfjax.data.medical.layouts import VOLUME_LAYOUTS, VolumeLayout
+from trfjax.data.medical.load import load_volumes
+from trfjax.data.medical.patients import find_patients
+from trfjax.data.medical.slicing import Slicing
 from trfjax.data.pairs import Pair, find_pairs
 from trfjax.errors import DataError
 from trfjax.files import digest
@@ -37,7 +41,8 @@ def load_dataset(
     skip_unpaired: bool = False,
     follow_links: bool = False,
     cache: int = 0,
-    layout: Layout | None = None,
+    layout: Layout | VolumeLayout | None = None,
+    slicing: Slicing | None = None,
     seed: int = 0,
 ) -> Dataset:
     """Open a data set; images are decoded when they are asked for.
@@ -46,17 +51,22 @@ def load_dataset(
         name: `"<kind>"` or `"<kind>:<domain>"`. Kinds are the segmentation layouts
             (`cityscapes`, `bdd100k`, `gta5`, `camvid`, `labelmefacade`,
             `carlascapes`, `folders`), classification sets (`mnist`, `usps`,
-            `omniglot`, `pacs`, `image-folder`), `synthetic:<city>` with an optional
-            `:game`, and `tfds:<folder of a prepared builder>`. Domains may be joined
-            by commas and cut by fractions in order of time: `"camvid:0016E5[:0.5]"`.
+            `omniglot`, `pacs`, `image-folder`), volumes of patients (`fets`, `brats`,
+            `brats2023`, `iseg`, `patients`, and the invented `brains`),
+            `synthetic:<city>` with an optional `:game`, and `tfds:<folder of a
+            prepared builder>`. Domains may be joined by commas and cut by fractions in
+            order of time: `"camvid:0016E5[:0.5]"`. Domains of volumes are institutions
+            and modalities, `"fets:18/T2,20/T2"`; `+` makes channels: `"fets:/T1+T2"`.
         root: folder of the data set; `synthetic` and `tfds:` names need none.
         domain: the domains, when they are not in the name.
         split: a split of the data set; None takes all of them.
-        labels: which label map (`"native"`, `"trainids"`, `"common6"`), or your own.
+        labels: which label map (`"native"`, `"trainids"`, `"common6"`; for volumes the
+            task, such as `"WT"`), or your own.
         classes: for classification, the classes to keep, re-indexed in this order;
             for `folders` and `tfds` masks, the names of the label ids 0, 1, ...
         size: `(height, width)` every example is resized to.
-        count: this many images, spread evenly over the set (drawn, for synthetic).
+        count: this many images, spread evenly over the set (drawn, for synthetic);
+            for volumes this many patients, and for `brains` of every hospital.
         colours: `(r, g, b) -> id` of label files that hold colours.
         channels: 3 or 1; None is 3 for segmentation and as stored otherwise.
         skip_unpaired: leave out images without a label and labels without an image.
@@ -64,6 +74,7 @@ def load_dataset(
         cache: keep up to this many decoded examples in memory (then read-only).
         layout: where images and labels lie, for a data set of your own; `name` is
             then free.
+        slicing: how volumes become images: axis, spacing, normalisation.
         seed: of synthetic images; other data sets have nothing random.
 
     Returns:
@@ -85,9 +96,29 @@ def load_dataset(
         raise ValueError(f"size: {size} is not (height, width) of at least 1 pixel")
     if channels not in (None, 1, 3):
         raise ValueError(f"channels: {channels} is neither 1 nor 3")
+    volumes = kind in VOLUME_LAYOUTS or isinstance(layout, VolumeLayout)
+    if not volumes:
+        refuse(kind, slicing=slicing)
+    if kind == "brains" and layout is None:
+        refuse(kind, split=split, classes=classes, colours=colours)
+        from trfjax.data.brains import invented_brains
+
+        return invented_brains(
+            rest, labels, channels=channels, seed=seed, **_given(count=count, size=size)
+        )
     if kind == "synthetic" and layout is None:
         refuse(kind, split=split, labels=labels, classes=classes)
         return _synthetic(rest, count, size, seed)
+    if volumes:
+        refuse(kind, split=split, colours=colours, skip_unpaired=skip_unpaired)
+        chosen = layout if isinstance(layout, VolumeLayout) else VOLUME_LAYOUTS[kind]
+        folder = _needed(root, kind)
+        patients = find_patients(folder, chosen, follow_links=follow_links)
+        data = load_volumes(
+            name, patients, _label_map(kind, folder, chosen.tasks, labels, classes),
+            domain=rest, slicing=slicing or Slicing(), count=count, channels=channels,
+        )  # fmt: skip
+        return _finished(data, None, size, cache)
     if split is not None:
         name = f"{name}/{split}"
     if kind == "tfds" and layout is None:
@@ -106,6 +137,7 @@ def load_dataset(
             follow_links=follow_links,
         )
     else:
+        assert not isinstance(layout, VolumeLayout)  # those were opened above
         layout = layout or _layout(kind)
         folder = _needed(root, kind)
         pairs, files = find_pairs(
@@ -118,6 +150,13 @@ def load_dataset(
         )
         label_map = _label_map(kind, folder, files.maps, labels, classes)
         data = _segmentation(name, kind, pairs, label_map, colours, channels or 3)
+    return _finished(data, count, size, cache)
+
+
+def _finished(
+    data: Dataset, count: int | None, size: tuple[int, int] | None, cache: int
+) -> Dataset:
+    """Choose so many images, resize them, remember some."""
     if count is not None:
         data = _spread(data, count)
     if size is not None:
@@ -140,7 +179,10 @@ def _needed(root: str | Path | None, kind: str) -> Path:
 
 def _layout(kind: str) -> Layout:
     if kind not in LAYOUTS:
-        known = [*LAYOUTS, *classification.SOURCES, "synthetic", "tfds"]
+        known = [
+            *LAYOUTS, *classification.SOURCES, *VOLUME_LAYOUTS, "brains", "synthetic",
+            "tfds",
+        ]  # fmt: skip
         raise ValueError(f"name: unknown data set {kind!r}; known: {', '.join(known)}")
     return LAYOUTS[kind]
 
@@ -152,9 +194,14 @@ def _synthetic(
     from trfjax.data.synthetic import synthetic_city
 
     city, _, style = rest.partition(":")
-    given = {"count": count, "size": size, "style": style or None}
-    options: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-    return synthetic_city(city, seed=seed, **options)
+    return synthetic_city(
+        city, seed=seed, **_given(count=count, size=size, style=style or None)
+    )
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Return the options that have a value."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _label_map(

@@ -106,9 +106,13 @@ def resize(
     if image.shape[:2] != (height, width):
         shrinks = height <= image.shape[0] and width <= image.shape[1]
         how = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
-        flat = image[..., 0] if image.shape[-1] == 1 else image
-        scaled = Image.fromarray(flat).resize((width, height), how)
-        image = np.asarray(scaled).reshape(height, width, image.shape[-1])
+        # Channel by channel where they are no colours: Pillow takes 4 for transparency.
+        parts = [image] if image.shape[-1] == 3 else np.moveaxis(image, -1, 0)
+        scaled = [
+            np.asarray(Image.fromarray(part).resize((width, height), how))
+            for part in parts
+        ]
+        image = scaled[0] if image.shape[-1] == 3 else np.stack(scaled, axis=-1)
     if label.ndim == 2 and label.shape != (height, width):
         label = label[_centres(label.shape[0], height)][
             :, _centres(label.shape[1], width)

@@ -197,7 +197,12 @@ def _tile(
 ) -> Image.Image:
     """Draw one example: its image, its label if it is a map, and its name."""
     image, label = example["image"], example["label"]
-    pictures = [image if image.shape[-1] == 3 else np.repeat(image, 3, axis=-1)]
+    # Three channels are colours; of other numbers each is shown in grey.
+    channels = [image] if image.shape[-1] == 3 else np.moveaxis(image, -1, 0)
+    pictures = [
+        part if part.ndim == 3 else np.repeat(part[..., None], 3, axis=-1)
+        for part in channels
+    ]
     caption = example["image_id"]
     if label.ndim == 2:
         table = np.array([*colours, _IGNORED], np.uint8)
@@ -208,7 +213,7 @@ def _tile(
     height = max(round(width * image.shape[0] / image.shape[1]), 1)
     tile = Image.new("RGB", (cell, height + _TEXT + 10), _PAPER)
     for i, picture in enumerate(pictures):
-        smooth = i == 0 and picture.shape[1] > width
+        smooth = i < len(channels) and picture.shape[1] > width
         how = Image.Resampling.BOX if smooth else Image.Resampling.NEAREST
         scaled = Image.fromarray(picture).resize((width, height), how)
         tile.paste(scaled, (i * (width + 4), 0))
