@@ -43,20 +43,19 @@ from trfjax.data import load_dataset
 from trfjax.data.dataset import Dataset
 from trfjax.features.extract import extract, extract_all
 from trfjax.files import write_text
-from trfjax.ranking.bootstrap import Resamples
-from trfjax.scores.of_sums import (
-    h_score_of_moments,
-    leep_of_atoms,
-    logme_of_moments,
-    nce_of_counts,
-)
+from trfjax.scores import SCORES
+from trfjax.scores.hscore import h_score_of_moments
+from trfjax.scores.leep import leep_of_atoms
+from trfjax.scores.logme import logme_of_moments
+from trfjax.scores.nce import nce_of_counts
 from trfjax.scores.otce.atoms import (
     otce_atoms,
     otce_atoms_replicates,
     problem_of,
 )
 from trfjax.scores.otce.otce import otce
-from trfjax.statistics.interval import ROUGH, image_interval
+from trfjax.statistics.interval import image_interval
+from trfjax.statistics.resamples import Resamples
 from trfjax.studies.runs import open_model
 from trfjax.transport.conditional import entropy_given_rows
 from trfjax.transport.joint import couple
@@ -317,7 +316,7 @@ def covered(config: Config, source: Known, city: str) -> Iterator[dict[str, Any]
             for method in ("percentile", "bca", "jackknife"):
                 ends = image_interval(
                     value, split["replicates"], split["left_out"],
-                    method=method, smooth=name not in ROUGH,
+                    method=method, smooth=SCORES[name].smooth,
                 ).ends  # fmt: skip
                 note(inside, (name, method), ends, truth[name])
         ends = of_draws(ours, atoms.select(chosen), config.epsilon, rng)

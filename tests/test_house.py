@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # The rooms in the order of data: a file imports rooms of its own floor or below.
 FLOORS = (
-    {"typing", "errors", "files", "arrays", "trees", "state", "store", "lock"},
+    {"typing", "errors", "files", "arrays", "trees", "state", "store", "lock", "lazy"},
     {"data"},
     {"models"},
     {"atoms", "transport", "statistics"},

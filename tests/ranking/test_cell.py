@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from trfjax.errors import DataError
-from trfjax.ranking.cell import SCHEMA, Cell, read_cell, write_cell
+from trfjax.files import read_json, write_json
+from trfjax.ranking.cell import SCHEMA, Cell, cell_of
+
+
+def write_cell(path, cell):
+    write_json(path, cell.record())
+
+
+def read_cell(path):
+    return cell_of(read_json(path), path)
 
 
 def test_a_cell_survives_the_disk(tmp_path):
@@ -55,8 +64,8 @@ def test_without_replicates_there_is_no_interval(replicates):
     ("text", "message"),
     [
         ('{"schema": 1, "source": "a"', "not valid JSON"),
-        ("[]", "not a cell record of schema 2; remove it"),
-        ('{"schema": 99}', "not a cell record of schema 2; remove it"),
+        ("[]", "not a cell record of schema 3; remove it"),
+        ('{"schema": 99}', "not a cell record of schema 3; remove it"),
         (f'{{"schema": {SCHEMA}, "source": "a"}}', "the field 'target' is missing"),
     ],
 )

@@ -86,7 +86,8 @@ def test_what_the_ranking_says_of_itself(ranking):
     assert ranking.target == "target"
     assert ranking.sources == ("blind", "keen", "dim")
     assert ranking.target_classes == CLASSES
-    assert ranking.settings["pixels"] == 120 and ranking.settings["seed"] == 0
+    assert ranking.settings["pixels"] == dict.fromkeys(QUICK["metrics"], 120)
+    assert ranking.settings["seed"] == 0
     assert "jax" in ranking.versions and ranking.seconds > 0
     cell = ranking.column("otce")[0]
     assert cell.features == "probs" and cell.details["num_samples"] == [120, 120]
@@ -145,9 +146,9 @@ def computed(monkeypatch):
     seen = []
     score = module._Run._score
 
-    def counting(self, source, metric, own, target):
-        seen.append((source.name, metric))
-        return score(self, source, metric, own, target)
+    def counting(self, spec, source):
+        seen.append((source.candidate.name, spec.name))
+        return score(self, spec, source)
 
     monkeypatch.setattr(module._Run, "_score", counting)
     return seen
@@ -205,7 +206,7 @@ def test_a_target_of_one_class_is_refused_before_any_work():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"metrics": ("leap",)}, "'leap' is not a score; available: leep"),
+        ({"metrics": ("leap",)}, "'leap' is not a score; available: otce"),
         ({"metrics": ()}, "none given"),
         ({"features": {"logme": "probs"}}, "'logme' is not among the metrics"),
         ({"pixels": 0}, "pixels: 0"),

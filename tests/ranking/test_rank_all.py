@@ -7,7 +7,7 @@ import pytest
 
 from tests.ranking.test_rank import dataset, sees, sources
 from trfjax.features.compressed import CompressedSet
-from trfjax.features.extract import extract
+from trfjax.features.extract import extract, extract_all
 from trfjax.ranking.rank import SavedSource, Source, rank
 
 ALL = {"bootstrap": 40, "progress": False, "atoms": 64}
@@ -31,7 +31,8 @@ def ranking():
 
 
 def test_every_pixel_counts_by_default(ranking):
-    assert ranking.settings["pixels"] == "all" and ranking.settings["atoms"] == 64
+    assert set(ranking.settings["pixels"].values()) == {"all"}
+    assert ranking.settings["atoms"] == 64
     for cell in ranking.cells:
         assert cell.status == "ok", cell.error
         assert cell.details["pixels"] == 4 * (16 * 16 - 1)
@@ -72,7 +73,7 @@ def test_saved_sets_are_ranked_without_their_network(tmp_path):
     saved = []
     for name, weight in (("keen", 60), ("dim", 3)):
         for side, data in (("target", target), ("source", own)):
-            found = extract(sees(weight), data, pixels="all", atoms=64)
+            found = extract_all(sees(weight), data, atoms={"probs": 64})
             found.save(tmp_path / f"{name}-{side}.safetensors")
         parts = {
             side: CompressedSet.load(tmp_path / f"{name}-{side}.safetensors")
@@ -177,7 +178,7 @@ def test_what_needs_draws_gets_them():
         sources(keen=with_taps(60)), dataset(), metrics=("shrunk_h_score",),
         bootstrap=0, progress=False,
     )  # fmt: skip
-    assert found.settings["pixels"] == 10_000
+    assert found.settings["pixels"] == {"shrunk_h_score": 10_000}
 
 
 def test_features_are_kept_and_read_back(tmp_path):

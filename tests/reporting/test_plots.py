@@ -15,13 +15,13 @@ from tests.ranking.test_result import (
     make_ranking,
     ranking_of,
 )
-from trfjax.reporting import plots
 from trfjax.reporting.plots import (
     plot,
     plot_agreement,
     plot_joint,
     plot_transfer,
 )
+from trfjax.reporting.words import percent
 
 
 def texts(ax):
@@ -168,5 +168,5 @@ def test_names_are_drawn_as_they_are():
     [(0, "0%"), (0.001, "<1%"), (0.57, "57%"), (0.999, ">99%"), (1, "100%")],
 )
 def test_only_certainty_is_called_certain(share, text):
-    assert plots.percent(float(share)) == text
-    assert plots.percent(None) == plots.percent(float("nan")) == "–"
+    assert percent(float(share)) == text
+    assert percent(None) == percent(float("nan")) == "–"

@@ -7,14 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trfjax.scores import SCORES
 from trfjax.scores.check import check_score, example_case
 from trfjax.scores.leep import leep
 from trfjax.scores.nce import nce
-from trfjax.scores.registry import SCORES, ScoreSpec, evaluate, laws
+from trfjax.scores.spec import ScoreSpec, laws, unbounded
 
 seeds = st.integers(0, 2**32 - 1)
 few = settings(max_examples=4, deadline=None, derandomize=True, database=None)
 TARGET_ONLY = [name for name, spec in SCORES.items() if not spec.two_sided]
+TWO_SIDED = [name for name, spec in SCORES.items() if spec.two_sided]
 
 
 @pytest.mark.parametrize("name", TARGET_ONLY)
@@ -29,13 +31,15 @@ def test_every_score_passes_it_in_float64(name, x64):
     check_score(name)
 
 
-def test_otce_passes_the_battery():
-    check_score("otce")
+@pytest.mark.parametrize("name", TWO_SIDED)
+def test_two_sided_scores_pass_the_battery(name):
+    check_score(name)
 
 
 @pytest.mark.slow
-def test_otce_passes_it_in_float64(x64):
-    check_score("otce")
+@pytest.mark.parametrize("name", TWO_SIDED)
+def test_two_sided_scores_pass_it_in_float64(name, x64):
+    check_score(name)
 
 
 def test_fewer_instances_than_features():
@@ -49,9 +53,11 @@ def test_given_data_may_have_any_ids_and_ignored_rows():
     case = example_case(seed=3)
     labels = 10 * case.labels - 4
     labels[:4] = 255
-    check_score("nce", {"predictions": 5 - 2 * case.arrays["predictions"]}, labels)
+    check_score(
+        "nce", {"target_predictions": 5 - 2 * case.arrays["target_predictions"]}, labels
+    )
     with pytest.raises(ValueError, match="target_labels: 1 classes"):
-        check_score("nce", {"predictions": [0, 1]}, [3, 3])
+        check_score("nce", {"target_predictions": [0, 1]}, [3, 3])
 
 
 def spoilt(function, **changes):
@@ -126,11 +132,17 @@ def nearest_entropy(source_features, source_labels, features, labels, **settings
 
 def test_a_two_sided_score_fits():
     spec = ScoreSpec(
-        "nearest", nearest_entropy, "otce", SCORES["nce"].bounds,
-        laws("source_names", "rotation", "shift", "scale"),
-        merging_targets="not lower", merging_sources="not higher",
+        name="nearest",
+        function=nearest_entropy,
+        inputs=("source_features", "source_labels", "target_features"),
+        title="Nearest",
+        unit="nats",
+        bounds=SCORES["nce"].bounds,
+        laws=laws("source_names", "rotation", "shift", "scale"),
+        merging_targets="not lower",
+        merging_sources="not higher",
         differentiable=False,
-    )  # fmt: skip
+    )
     assert spec.two_sided
     check_score(spec)
 
@@ -138,17 +150,40 @@ def test_a_two_sided_score_fits():
 def test_scores_are_called_by_name():
     case = example_case()
     for name in TARGET_ONLY:
-        got = evaluate(name, case.arrays, case.labels, num_classes=3)
-        same = SCORES[name].function(*(case.arrays[a] for a in SCORES[name].arrays),
-                                     case.labels)  # fmt: skip
+        spec = SCORES[name]
+        got = spec(case.arrays, case.labels, num_classes=3)
+        same = spec.function(*(case.arrays[a] for a in spec.inputs), case.labels)
         np.testing.assert_allclose(got, same, rtol=1e-6)
-    with pytest.raises(ValueError, match="unknown score 'loop'; available: leep, nce"):
-        evaluate("loop", case.arrays, case.labels)
-    with pytest.raises(ValueError, match="unknown score 'loop'"):
+    with pytest.raises(ValueError, match="unknown score 'loop'; available: otce, jc_"):
         check_score("loop")
-    with pytest.raises(ValueError, match="leep: needs probs; got features"):
-        evaluate("leep", {"features": case.arrays["features"]}, case.labels)
-    with pytest.raises(ValueError, match="needs: 'prob' is none of 'probs', "):
-        unchecked = object.__new__(ScoreSpec)  # as without type checks
-        object.__setattr__(unchecked, "needs", "prob")
-        unchecked.__post_init__()
+    with pytest.raises(ValueError, match="leep: needs target_probs; got target_feat"):
+        features = {"target_features": case.arrays["target_features"]}
+        SCORES["leep"](features, case.labels)
+
+
+def test_a_score_of_a_network_is_no_function_of_arrays():
+    spec = dataclasses.replace(SCORES["leep"], inputs=("network", "target_data"))
+    with pytest.raises(ValueError, match="leep: reads a network"):
+        check_score(spec)
+
+
+def spread(target_logits, *, ignore=255):
+    """A score without labels: the mean largest logit."""
+    del ignore
+    rows = jnp.asarray(target_logits).reshape(-1, np.shape(target_logits)[-1])
+    return rows.max(axis=1).mean()
+
+
+def test_a_score_without_labels_fits():
+    spec = ScoreSpec(
+        name="spread",
+        function=spread,
+        inputs=("target_logits",),
+        title="Spread",
+        unit="",
+        bounds=unbounded,
+        labels="none",
+        laws=laws("source_names", "duplicates"),
+        weighted=False,
+    )
+    check_score(spec)

@@ -8,13 +8,8 @@ from jax.test_util import check_grads
 
 from tests.scores import iris
 from trfjax.errors import ScoreWarning
-from trfjax.scores.hscore import (
-    h_score,
-    h_score_core,
-    h_score_rank,
-    shrunk_h_score,
-    shrunk_h_score_core,
-)
+from trfjax.scores.hscore import h_score, h_score_rank
+from trfjax.scores.shrunk import shrunk_h_score
 
 
 def covariances(features, labels, divisor):
@@ -178,17 +173,19 @@ def test_equal_singular_values_have_a_finite_gradient(score, rng):
 
 
 @pytest.mark.parametrize(
-    ("core", "by_hand"),
+    ("score", "by_hand"),
     [
-        (h_score_core, h_by_hand),
-        (shrunk_h_score_core, lambda f, y: shrunk_by_hand(f, y, "reference")),
+        (h_score, h_by_hand),
+        (shrunk_h_score, lambda f, y: shrunk_by_hand(f, y, "reference")),
     ],
 )
-def test_the_cores_take_weights_under_vmap(core, by_hand, x64, rng):
+def test_weights_go_through_vmap(score, by_hand, x64, rng):
     features, labels = made_up(rng, 30, 3, 3)
     weights = rng.integers(0, 3, size=(4, 30)).astype(float)
-    score = lambda w: core(features, labels, w, num_classes=5)  # noqa: E731
-    for weight, got in zip(weights.astype(int), jax.vmap(score)(weights), strict=True):
+    found = jax.vmap(lambda w: score(features, labels, weights=w, num_classes=5))(
+        weights
+    )
+    for weight, got in zip(weights.astype(int), found, strict=True):
         rows = np.repeat(np.arange(30), weight)
         expected = by_hand(features[rows], labels[rows])
         np.testing.assert_allclose(got, expected, rtol=1e-9)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from trfjax.scores.leep import leep, leep_core
+from trfjax.scores.leep import label_joint, leep, pixel_leep
 from trfjax.scores.nce import nce
 
 
@@ -87,10 +87,10 @@ def test_logits_and_the_mean_probability(x64, rng):
     np.testing.assert_allclose(got, expected, rtol=1e-13)
 
 
-def test_the_core_takes_weights_under_vmap(x64, rng):
+def test_weights_go_through_vmap(x64, rng):
     probs, labels = made_up(rng, 12, 3, 2)
     weights = rng.integers(0, 3, size=(4, 12)).astype(float)
-    many = jax.vmap(lambda w: leep_core(probs, labels, w, num_classes=2))(weights)
+    many = jax.vmap(lambda w: leep(probs, labels, weights=w, num_classes=2))(weights)
     for weight, got in zip(weights.astype(int), many, strict=True):
         rows = np.repeat(np.arange(12), weight)
         expected = leep_by_hand(probs[rows], labels[rows], 2)
@@ -120,3 +120,25 @@ def test_errors(probs, settings, message):
 def test_unknown_reduction():
     with pytest.raises(ValueError, match="reduction: 'sum' is neither"):
         inspect.unwrap(leep)([[0.5, 0.5]], [0], reduction="sum")
+
+
+def test_the_mean_of_the_pixels_is_leep(rng):
+    probs = rng.dirichlet(np.ones(4), 50)
+    labels = rng.integers(0, 3, 50)
+    joint = label_joint(probs, labels, num_classes=3)
+    by_class = [probs[labels == y].sum(axis=0) for y in range(3)]
+    np.testing.assert_allclose(joint, by_class)
+    found = pixel_leep(joint, probs, labels)
+    expected = [
+        np.log(sum(joint[y, z] / joint[:, z].sum() * p[z] for z in range(4)))
+        for p, y in zip(probs, labels, strict=True)
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_allclose(found.mean(), leep(probs, labels), rtol=1e-5)
+
+
+def test_a_source_class_without_mass_and_a_pixel_without_explanation():
+    probs = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    found = pixel_leep(probs.copy(), probs, np.array([0, 1]))
+    np.testing.assert_allclose(found, 0)
+    assert np.isfinite(pixel_leep(probs.copy(), probs, np.array([1, 0]))).all()

@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 
 from tests.scores import iris
 from trfjax.errors import ScoreWarning
-from trfjax.scores.logme import logme, logme_core
+from trfjax.scores.logme import logme
 
 
 def evidence(log_t, features, column):
@@ -189,11 +189,13 @@ def test_the_gradient_agrees_with_differences(shape, x64, rng):
 
 
 @pytest.mark.parametrize("mode", ["exact", "reference", "reference-2021"])
-def test_the_core_takes_weights_under_vmap(mode, x64, rng):
+def test_weights_go_through_vmap(mode, x64, rng):
     features, labels = made_up(rng, 30, 3, 3, signal=2)
     weights = rng.permuted(np.tile(np.arange(30.0) % 3, (4, 1)), axis=1)
-    score = lambda w: logme_core(features, labels, w, num_classes=5, mode=mode)  # noqa: E731
-    for weight, got in zip(weights.astype(int), jax.vmap(score)(weights), strict=True):
+    found = jax.vmap(
+        lambda w: logme(features, labels, weights=w, num_classes=5, mode=mode)
+    )(weights)
+    for weight, got in zip(weights.astype(int), found, strict=True):
         rows = np.repeat(np.arange(30), weight)
         expected = logme(features[rows], labels[rows], mode=mode)
         np.testing.assert_allclose(got, expected, rtol=1e-9)

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from trfjax.scores.nce import nce, nce_core
+from trfjax.scores.nce import nce, pixel_nce, prediction_counts
 from trfjax.transport.conditional import conditional_entropy
 
 
@@ -62,11 +62,12 @@ def test_both_sides_are_ignored(x64, rng):
     np.testing.assert_allclose(nce(source, target, ignore=-1), expected, rtol=1e-13)
 
 
-def test_the_core_takes_weights_under_vmap(x64, rng):
+def test_weights_go_through_vmap(x64, rng):
     source, target = rng.integers(4, size=12), rng.integers(3, size=12)
     weights = rng.integers(0, 3, size=(4, 12)).astype(float)
-    core = lambda w: nce_core(source, target, w, sources=4, targets=3)  # noqa: E731
-    for weight, got in zip(weights.astype(int), jax.vmap(core)(weights), strict=True):
+    counts = {"num_classes": 3, "num_source_classes": 4}
+    found = jax.vmap(lambda w: nce(source, target, weights=w, **counts))(weights)
+    for weight, got in zip(weights.astype(int), found, strict=True):
         rows = np.repeat(np.arange(12), weight)
         expected = nce_by_hand(source[rows], target[rows])
         np.testing.assert_allclose(got, expected, rtol=1e-12)
@@ -85,3 +86,13 @@ def test_the_core_takes_weights_under_vmap(x64, rng):
 def test_errors(source, settings, message):
     with pytest.raises(ValueError, match=message):
         nce(source, [0, 1], **settings)
+
+
+def test_the_mean_of_the_pixels_is_nce(rng):
+    source, target = rng.integers(4, size=50), rng.integers(3, size=50)
+    counts = prediction_counts(source, target, num_classes=4, num_source_classes=6)
+    found = pixel_nce(counts, source, target)
+    for z, y, value in zip(source, target, found, strict=True):
+        share = np.mean(target[source == z] == y)
+        assert value == pytest.approx(np.log(share), rel=1e-12)
+    np.testing.assert_allclose(found.mean(), nce(source, target), rtol=1e-5)

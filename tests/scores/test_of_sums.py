@@ -3,16 +3,10 @@ import pytest
 
 from trfjax.atoms.compress import compress
 from trfjax.atoms.moments import joined, moments_of
-from trfjax.scores.hscore import h_score
-from trfjax.scores.leep import leep
-from trfjax.scores.logme import logme
-from trfjax.scores.nce import nce
-from trfjax.scores.of_sums import (
-    h_score_of_moments,
-    leep_of_atoms,
-    logme_of_moments,
-    nce_of_counts,
-)
+from trfjax.scores.hscore import h_score, h_score_of_moments
+from trfjax.scores.leep import leep, leep_of_atoms
+from trfjax.scores.logme import logme, logme_of_moments
+from trfjax.scores.nce import nce, nce_of_counts
 
 IMAGES = 5
 ROWS = np.array([[1, 1, 1, 1, 1], [2, 0, 1, 0, 2], [0, 0, 0, 3, 0]], np.float32)

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from trfjax.ranking.bootstrap import Resamples
 from trfjax.statistics.interval import (
     IntervalMethod,
     image_interval,
     mean_interval,
     paired_interval,
 )
+from trfjax.statistics.resamples import Resamples
 
 GRID = np.linspace(0, 1, 1001)
 
@@ -101,15 +101,6 @@ def test_bad_settings_are_refused(change, message):
 
     with pytest.raises(ValueError, match=message):
         inspect.unwrap(image_interval)(0.5, GRID, **change)
-
-
-def test_resamples_draw_images_and_leave_each_out():
-    found = Resamples.draw(4, 10, seed=3)
-    assert found.rows.shape == (14, 4) and (found.rows.sum(axis=1)[:10] == 4).all()
-    np.testing.assert_array_equal(found.rows[10:], 1 - np.eye(4))
-    np.testing.assert_array_equal(found.rows, Resamples.draw(4, 10, seed=3).rows)
-    split = found.split(np.arange(14.0))
-    assert split["replicates"] == tuple(range(10)) and split["left_out"][0] == 10
 
 
 def test_the_interval_is_students():

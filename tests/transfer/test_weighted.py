@@ -6,15 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import trfjax
 from tests.training.cases import RECIPE, assert_same, changed, network, squares
 from trfjax.features.extract import stream_maps
 from trfjax.training.augment import Augment, augment
 from trfjax.training.losses import cross_entropy
 from trfjax.transfer.finetune import finetune
 from trfjax.transfer.weighted import (
-    pixel_leep,
-    pixel_otce,
     transferability_weights,
     weighted_finetune,
     weights_of,
@@ -32,47 +29,6 @@ def rows(source, data):
 def weights_by_hand(scores):
     raw = np.exp(-scores)
     return raw / raw.mean()
-
-
-def test_the_mean_of_the_pixels_is_leep(rng):
-    probs = rng.dirichlet(np.ones(4), 50)
-    labels = rng.integers(0, 3, 50)
-    joint = np.stack([probs[labels == y].sum(axis=0) for y in range(3)])
-    found = pixel_leep(probs, labels, joint)
-    expected = [
-        np.log(sum(joint[y, z] / joint[:, z].sum() * p[z] for z in range(4)))
-        for p, y in zip(probs, labels, strict=True)
-    ]
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
-    np.testing.assert_allclose(found.mean(), trfjax.leep(probs, labels), rtol=1e-5)
-
-
-def test_a_source_class_without_mass_and_a_pixel_without_explanation():
-    probs = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    found = pixel_leep(probs, np.array([0, 1]), probs.copy()[:2])
-    np.testing.assert_allclose(found, 0)
-    assert np.isfinite(pixel_leep(probs, np.array([1, 0]), probs.copy()[:2])).all()
-
-
-def test_the_mean_of_the_pixels_is_otce(rng):
-    plan = rng.random((6, 5))
-    plan /= plan.sum(axis=0) * 5  # every target pixel has the same mass
-    ys, yt = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 1, 0, 1])
-    joint = np.zeros((3, 2))
-    for i, s in enumerate(ys):
-        for j, t in enumerate(yt):
-            joint[s, t] += plan[i, j]
-    shares = np.stack([plan[ys == s].sum(axis=0) for s in range(3)], axis=1) * 5
-    found = pixel_otce(shares, yt, joint)
-    np.testing.assert_allclose(
-        found.mean(), -trfjax.conditional_entropy(joint), rtol=1e-6
-    )
-    j = 3
-    expected = sum(
-        5 * plan[i, j] * np.log(joint[ys[i], yt[j]] / joint[ys[i]].sum())
-        for i in range(6)
-    )
-    np.testing.assert_allclose(found[j], expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("limit", [1.5, 4.0, np.inf])
@@ -129,6 +85,17 @@ def test_the_weights_of_shots_by_otce():
     scores = np.array([shares[j] @ logs[:, t] for j, t in enumerate(yt)])
     labels = np.stack([example["label"] for example in shots])
     np.testing.assert_allclose(found[labels != 255], weights_by_hand(scores), rtol=2e-3)
+
+
+def test_the_weights_of_shots_by_nce():
+    source, shots = network(), squares(3, seed=1)
+    found = transferability_weights(source, shots, score="nce", limit=np.inf)
+    labels = np.stack([example["label"] for example in shots])
+    probs, flat = rows(source, shots)
+    predicted = probs.argmax(axis=1)
+    pairs = zip(predicted, flat, strict=True)
+    scores = np.array([np.log(np.mean(flat[predicted == z] == y)) for z, y in pairs])
+    np.testing.assert_allclose(found[labels != 255], weights_by_hand(scores), rtol=1e-6)
 
 
 def test_weights_move_with_the_labels(rng):
@@ -201,7 +168,7 @@ def test_settings_that_do_not_fit():
     source, shots = network(), squares()
     with pytest.raises(ValueError, match="needs it; 'leep' does not"):
         transferability_weights(source, shots, score="otce")
-    wrong: list[Any] = [{"score": "nce"}, {"limit": 1.0}, {"limit": float("nan")}]
+    wrong: list[Any] = [{"score": "h_score"}, {"limit": 1.0}, {"limit": float("nan")}]
     for options in wrong:
         with pytest.raises(ValueError, match=next(iter(options))):
             transferability_weights(source, shots, **options)

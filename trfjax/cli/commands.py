@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 import tyro
 
+from trfjax.scores import DEFAULT
+
 Strategy = Literal["uniform", "balanced", "boundary", "per_image"]
 Space = Literal["probs", "logits", "penultimate"]
 
@@ -143,10 +145,10 @@ class Rank(Options):
         published: a folder of published features to rank instead of networks.
         city: the target within that folder; needed where there are several.
         code: a Python file whose functions the YAML list may name as models.
-        metrics: scores, of otce, leep, nce, h_score, shrunk_h_score and logme; the
-            first orders the table.
+        metrics: scores by name; the first orders the table.
         pixels: "all", or N, pixels drawn from each side for one OTCE draw (10000 as
-            published); all, unless a score, the solver or the strategy needs draws.
+            published); by default all for every score that can take them, unless the
+            solver or the strategy needs draws.
         atoms: points that all pixels of a side are compressed into at most.
         repeats: K, draws OTCE is averaged over.
         epsilon: entropic regularisation of OTCE, in squared feature units.
@@ -172,7 +174,7 @@ class Rank(Options):
     published: Folder = None
     city: Text = None
     code: File = None
-    metrics: tuple[str, ...] = ("otce", "leep", "nce", "h_score", "logme")
+    metrics: tuple[str, ...] = DEFAULT
     pixels: Pixels = None
     atoms: int = 512
     repeats: int = 10

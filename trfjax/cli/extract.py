@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trfjax.features.extract import extract
+from trfjax.features.extract import extract, extract_all
 from trfjax.studies.runs import check_file, open_model, spec_of
 
 
@@ -13,12 +13,23 @@ def run(config: Any) -> int:
     out = check_file(config.out, "--out", ".safetensors")
     model = open_model(config.model)
     data = spec_of(config, config.data, seed=config.seed).load()
-    features = extract(
-        model, data,
-        spaces=config.spaces, pixels=config.pixels, atoms=config.atoms,
-        strategy=config.strategy,
-        batch_size=config.batch_size, seed=config.seed,
-    )  # fmt: skip
+    common: dict[str, Any] = {"batch_size": config.batch_size, "seed": config.seed}
+    if config.pixels == "all":
+        if config.strategy != "uniform":
+            raise ValueError(f"--strategy: {config.strategy!r} draws; all are taken")
+        atoms = {space: config.atoms for space in config.spaces}
+        features = extract_all(
+            model, data, atoms=atoms, moments=config.spaces, **common
+        )
+    else:
+        features = extract(
+            model,
+            data,
+            spaces=config.spaces,
+            pixels=config.pixels,
+            strategy=config.strategy,
+            **common,
+        )
     features.save(out)
     print(f"{features}\nsaved as {out}")
     return 0

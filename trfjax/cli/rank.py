@@ -19,10 +19,10 @@ from trfjax.features.featureset import FeatureSet
 from trfjax.features.predictor import Preprocessing
 from trfjax.features.published import read_published
 from trfjax.files import strict
-from trfjax.ranking.plan import draws_of
+from trfjax.ranking.plan import check_metrics, pixels_of
 from trfjax.ranking.rank import Ranking, SavedSource, Source, rank
 from trfjax.reporting.report import write_results
-from trfjax.scores.registry import SCORES
+from trfjax.scores import SCORES
 from trfjax.studies.runs import (
     CONFIG,
     DataSpec,
@@ -160,9 +160,17 @@ def _tell_overlap(path: Path, target: Dataset | None, config: Any) -> None:
 
 
 def _published(config: Any) -> list[Source | SavedSource]:
-    drawn = draws_of(config.metrics, config.pixels, config.solver, config.strategy)
+    chosen = pixels_of(
+        check_metrics(config.metrics),
+        config.pixels,
+        solver=config.solver,
+        strategy=config.strategy,
+    )
     # All pixels of a folder of maps would have to be in memory together.
-    count = PUBLISHED if drawn == "all" else drawn * config.repeats
+    count = max(
+        PUBLISHED if pixels == "all" else pixels * config.repeats
+        for pixels in chosen.values()
+    )
     found = read_published(
         config.published, config.city, pixels=count, seed=config.seed,
         strategy=config.strategy,

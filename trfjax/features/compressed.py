@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from trfjax.atoms.compress import Compressor
 from trfjax.atoms.moments import Moments, joined, moments_of
 from trfjax.errors import DataError
 from trfjax.files import read_arrays, write_arrays
-from trfjax.typing import IGNORE
+from trfjax.typing import IGNORE, FeatureSpace
 
 SCHEMA = 1  # of the files
 MOMENTS = ("counts", "sums", "products")
@@ -97,11 +97,15 @@ class CompressedSet:
             for name in MOMENTS:
                 arrays[f"moments/{space}/{name}"] = getattr(moments, name)
         metadata = {
-            "schema": SCHEMA, "atoms": known, "moments": list(self.moments),
-            "image_ids": self.image_ids, "class_names": self.class_names,
-            "source_class_names": self.source_class_names, "ignore": self.ignore,
+            "schema": SCHEMA,
+            "atoms": known,
+            "moments": list(self.moments),
+            "image_ids": self.image_ids,
+            "class_names": self.class_names,
+            "source_class_names": self.source_class_names,
+            "ignore": self.ignore,
             "facts": self.facts,
-        }  # fmt: skip
+        }
         write_arrays(path, arrays, {"compressed": metadata})
 
     @classmethod
@@ -118,14 +122,21 @@ class CompressedSet:
             if known["schema"] != SCHEMA:
                 raise ValueError(f"format {known['schema']}, this is format {SCHEMA}")
             return cls(
-                {k: unpacked(_under(arrays, f"atoms/{k}/"), v)
-                 for k, v in known["atoms"].items()},
-                {k: Moments(**_under(arrays, f"moments/{k}/"))
-                 for k in known["moments"]},
-                arrays["predictions"], tuple(known["image_ids"]),
-                tuple(known["class_names"]), tuple(known["source_class_names"]),
-                known["ignore"], dict(known["facts"]),
-            )  # fmt: skip
+                atoms={
+                    space: unpacked(_under(arrays, f"atoms/{space}/"), metadata)
+                    for space, metadata in known["atoms"].items()
+                },
+                moments={
+                    space: Moments(**_under(arrays, f"moments/{space}/"))
+                    for space in known["moments"]
+                },
+                predictions=arrays["predictions"],
+                image_ids=tuple(known["image_ids"]),
+                class_names=tuple(known["class_names"]),
+                source_class_names=tuple(known["source_class_names"]),
+                ignore=known["ignore"],
+                facts=dict(known["facts"]),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 path, f"holds no compressed set ({error}); extract it again"
@@ -145,6 +156,20 @@ def _under(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     }
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Compression:
+    """What all pixels are compressed into."""
+
+    atoms: Mapping[FeatureSpace, int]  # at most how many, by feature space
+    moments: tuple[FeatureSpace, ...] = ()  # the spaces whose moments are kept
+    seed: int = 0  # of the search for atoms
+
+    @property
+    def spaces(self) -> tuple[FeatureSpace, ...]:
+        """The feature spaces it reads."""
+        return tuple(dict.fromkeys((*self.atoms, *self.moments)))
+
+
 def compress_images(
     images: Iterator[tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]],
     image_ids: tuple[str, ...],
@@ -152,9 +177,7 @@ def compress_images(
     class_names: tuple[str, ...],
     source_class_names: tuple[str, ...],
     ignore: int,
-    atoms: dict[str, int],
-    moments: tuple[str, ...],
-    seed: int,
+    into: Compression,
     facts: dict[str, Any],
 ) -> CompressedSet:
     """Compress the pixels of one image after the other.
@@ -165,17 +188,15 @@ def compress_images(
         class_names: of the labels.
         source_class_names: of the predictions.
         ignore: the label that counts for nothing; recorded, it is not in `images`.
-        atoms: number of atoms by feature space.
-        moments: feature spaces whose moments are kept.
-        seed: of the search.
+        into: what to make of them.
         facts: where the pixels are from.
     """
     classes, heads = len(class_names), max(len(source_class_names), 1)
     open_ = {
-        space: Compressor(len(image_ids), classes, atoms=count, seed=seed)
-        for space, count in atoms.items()
+        space: Compressor(len(image_ids), classes, atoms=count, seed=into.seed)
+        for space, count in into.atoms.items()
     }
-    sums: dict[str, list[Moments]] = {space: [] for space in moments}
+    sums: dict[str, list[Moments]] = {space: [] for space in into.moments}
     tables = []
     for name, (features, labels, predictions) in zip(image_ids, images, strict=True):
         if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
@@ -185,17 +206,21 @@ def compress_images(
             )
         for space, compressor in open_.items():
             compressor.add(features[space], labels, name)
-        for space in moments:
+        for space in into.moments:
             sums[space].append(moments_of(features[space], labels, classes))
         heads = max(heads, int(predictions.max(initial=0)) + 1)
         cells = np.maximum(predictions, 0) * classes + labels
         tables.append(np.bincount(cells, minlength=heads * classes))
     return CompressedSet(
-        {space: found.finish(facts=facts) for space, found in open_.items()},
-        {space: joined(parts) for space, parts in sums.items()},
-        _stacked(tables, heads, classes), image_ids, class_names,
-        source_class_names or tuple(map(str, range(heads))), ignore, facts,
-    )  # fmt: skip
+        atoms={space: found.finish(facts=facts) for space, found in open_.items()},
+        moments={space: joined(parts) for space, parts in sums.items()},
+        predictions=_stacked(tables, heads, classes),
+        image_ids=image_ids,
+        class_names=class_names,
+        source_class_names=source_class_names or tuple(map(str, range(heads))),
+        ignore=ignore,
+        facts=facts,
+    )
 
 
 def _stacked(tables: list[np.ndarray], heads: int, classes: int) -> np.ndarray:

@@ -6,20 +6,20 @@ import dataclasses
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from trfjax.atoms.compress import ATOMS
 from trfjax.data.dataset import Dataset
 from trfjax.features.cache import Cache, cache_folder, entry, read_entry, write_entry
-from trfjax.features.compressed import CompressedSet, compress_images
+from trfjax.features.compressed import CompressedSet, Compression, compress_images
 from trfjax.features.featureset import SCHEMA, FeatureSet
 from trfjax.features.forward import check_finite, forward, label_map, values_at
 from trfjax.features.pixels import RADIUS, Pixels, check_drawing, draw_pixels
 from trfjax.features.predictor import Predictor, as_predictor
 from trfjax.files import strict
-from trfjax.typing import FEATURE_SPACES
+from trfjax.typing import FEATURE_SPACES, FeatureSpace
 
 log = logging.getLogger("trfjax")
 
@@ -33,21 +33,12 @@ class ImageRows(NamedTuple):
     image: int  # index in the data set
 
 
-@overload
-def extract(
-    model: Any, dataset: Dataset, *, pixels: int = ..., **settings: Any
-) -> FeatureSet: ...
-@overload
-def extract(
-    model: Any, dataset: Dataset, *, pixels: Literal["all"], **settings: Any
-) -> CompressedSet: ...
 def extract(
     model: Any,
     dataset: Dataset,
     *,
     spaces: Sequence[str] = ("probs",),
-    pixels: int | Literal["all"] = 100_000,
-    atoms: int = ATOMS,
+    pixels: int = 100_000,
     strategy: str = "uniform",
     radius: int = RADIUS,
     batch_size: int = 8,
@@ -55,20 +46,19 @@ def extract(
     cache: Cache = None,
     progress: bool = True,
     **options: Any,
-) -> FeatureSet | CompressedSet:
-    """Run a network over a data set and keep some of its pixels, or compress them all.
+) -> FeatureSet:
+    """Run a network over a data set and keep some of its pixels.
 
     The pixels drawn depend on the data set and the seed, not on the model. Labels stay
     at their own resolution; maps of another size are read bilinearly at the pixels
     drawn. In classification every image is one row, and `pixels` bounds their number.
+    `extract_all` compresses all pixels instead.
 
     Args:
         model: anything `as_predictor` takes.
         dataset: labelled images; of one size, unless the model has an input size.
         spaces: features to keep: `probs`, `logits`, `penultimate`.
-        pixels: how many pixels to keep, all together; `"all"` compresses every pixel
-            into atoms and moments of each space instead, see `extract_all`.
-        atoms: points that all pixels are compressed into at most.
+        pixels: how many pixels to keep, all together.
         strategy: how they are drawn; see `draw_pixels`.
         radius: of the boundary band, in pixels of the label.
         batch_size: images at a time; halved when memory runs out.
@@ -81,13 +71,6 @@ def extract(
     Raises:
         TypeError, ValueError: settings, images, labels or output that cannot be used.
     """
-    if pixels == "all":
-        if strategy != "uniform":
-            raise ValueError(f"strategy: {strategy!r} draws pixels; all are taken")
-        return extract_all(
-            model, dataset, atoms={space: atoms for space in spaces}, moments=spaces,
-            batch_size=batch_size, seed=seed, cache=cache, progress=progress, **options,
-        )  # fmt: skip
     spaces = _check(dataset, spaces, batch_size)
     check_drawing(pixels, strategy, radius, seed)
     predictor = as_predictor(model, **options)
@@ -113,8 +96,8 @@ def extract_all(
     model: Any,
     dataset: Dataset,
     *,
-    atoms: Mapping[str, int],
-    moments: Sequence[str] = (),
+    atoms: Mapping[FeatureSpace, int] | None = None,
+    moments: Sequence[FeatureSpace] = (),
     batch_size: int = 8,
     seed: int = 0,
     cache: Cache = None,
@@ -128,7 +111,8 @@ def extract_all(
     Args:
         model: anything `as_predictor` takes.
         dataset: labelled images.
-        atoms: at most how many atoms to make in which feature space.
+        atoms: at most how many atoms to make in which feature space; 512 of `probs`
+            where neither atoms nor moments are named.
         moments: feature spaces whose moments are kept, for H-score and LogME.
         batch_size: images at a time; halved when memory runs out.
         seed: of the search for atoms.
@@ -136,16 +120,22 @@ def extract_all(
         progress: show a bar on a terminal.
         **options: of `as_predictor`.
 
+    Returns:
+        Atoms, moments and counts by image, which the scores of all pixels read.
+
     Raises:
         TypeError, ValueError: settings, images, labels or output that cannot be used.
     """
-    spaces = _check(dataset, (*atoms, *moments), batch_size)
+    if atoms is None:
+        atoms = {} if moments else {"probs": ATOMS}
+    into = Compression(atoms=dict(atoms), moments=tuple(moments), seed=seed)
+    spaces = _check(dataset, into.spaces, batch_size)
     predictor = as_predictor(model, **options)
     facts: dict[str, Any] = {
         **_origin(predictor, dataset),
         "kind": "all",
-        "atoms": dict(atoms),
-        "moments": list(moments),
+        "atoms": dict(into.atoms),
+        "moments": list(into.moments),
         "seed": seed,
     }
     path = _cache_entry(cache, facts, dataset)
@@ -153,11 +143,14 @@ def extract_all(
         return kept
     images = _stream(predictor, dataset, spaces, batch_size, progress)
     found = compress_images(
-        (row[:3] for row in images), dataset.image_ids,
-        class_names=dataset.class_names, source_class_names=predictor.class_names,
-        ignore=dataset.ignore, atoms=dict(atoms), moments=tuple(moments), seed=seed,
+        (row[:3] for row in images),
+        dataset.image_ids,
+        class_names=dataset.class_names,
+        source_class_names=predictor.class_names,
+        ignore=dataset.ignore,
+        into=into,
         facts=facts,
-    )  # fmt: skip
+    )
     if path is not None:
         write_entry(path, found)
     return found

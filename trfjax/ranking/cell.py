@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from trfjax.errors import DataError
-from trfjax.files import read_json, strict, write_json
-from trfjax.statistics.interval import ROUGH, IntervalMethod, image_interval
+from trfjax.files import strict
+from trfjax.statistics.interval import IntervalMethod, image_interval
 
-SCHEMA = 2
+SCHEMA = 3
 Status = Literal["ok", "failed"]
 
 
@@ -20,9 +20,9 @@ Status = Literal["ok", "failed"]
 class Cell:
     """The score of one source on one target.
 
-    `standard_error` is over draws of pixels (OTCE only). `replicates` are the score on
-    resampled target images, and draws where there are any; `left_out` the score with
-    each image left out once. The interval is theirs.
+    `standard_error` is over draws of pixels, where there are some. `replicates` are the
+    score on resampled target images, and draws where there are any; `left_out` the
+    score with each image left out once. The interval is theirs.
     """
 
     source: str
@@ -33,6 +33,7 @@ class Cell:
     standard_error: float = float("nan")
     replicates: tuple[float, ...] = ()
     left_out: tuple[float, ...] = ()
+    smooth: bool = True  # whether the jackknife can tell the bias of the score
     features: str = ""  # the feature space the score was computed on
     seconds: float = 0.0
     error: str = ""
@@ -51,9 +52,13 @@ class Cell:
     ) -> tuple[float, float]:
         """Return the interval of the score; NaN when there are no replicates."""
         return image_interval(
-            self.score, self.replicates, self.left_out,
-            level=level, method=method, smooth=self.metric not in ROUGH,
-        ).ends  # fmt: skip
+            self.score,
+            self.replicates,
+            self.left_out,
+            level=level,
+            method=method,
+            smooth=self.smooth,
+        ).ends
 
     def record(self) -> dict[str, Any]:
         """Return the cell as strict JSON."""
@@ -62,17 +67,12 @@ class Cell:
         return strict({"schema": SCHEMA, **dataclasses.asdict(self), **derived})
 
 
-def read_cell(path: str | Path) -> Cell:
-    """Read a cell from its JSON record.
+def cell_of(record: Any, path: str | Path) -> Cell:
+    """Return the cell of a record read from a file.
 
     Raises:
-        DataError: a file that is damaged or of another schema.
+        DataError: a record that is damaged or of another schema.
     """
-    return cell_of(read_json(path), path)
-
-
-def cell_of(record: Any, path: str | Path) -> Cell:
-    """Return the cell of a record read from a file."""
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise DataError(path, f"not a cell record of schema {SCHEMA}; remove it")
     names = [field.name for field in dataclasses.fields(Cell)]
@@ -86,8 +86,3 @@ def cell_of(record: Any, path: str | Path) -> Cell:
         values[name] = tuple(float("nan") if v is None else v for v in values[name])
     values["warnings"] = tuple(values["warnings"])
     return Cell(**values)
-
-
-def write_cell(path: str | Path, cell: Cell) -> None:
-    """Write a cell, whole or not at all."""
-    write_json(path, cell.record())

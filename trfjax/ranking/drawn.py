@@ -2,151 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import warnings
 from typing import Any
 
 import numpy as np
 
+from trfjax.errors import ScoreWarning
 from trfjax.features.featureset import FeatureSet
-from trfjax.ranking.bootstrap import (
-    Resamples,
-    otce_replicates,
-    target_only_replicates,
-)
+from trfjax.ranking.bootstrap import weighted_replicates
+from trfjax.ranking.needs import available, known_predictions
 from trfjax.ranking.plan import Plan
-from trfjax.scores.otce.otce import otce
-from trfjax.scores.otce.result import OtceResult
-from trfjax.scores.registry import SCORES
+from trfjax.ranking.sources import Seen, Source
+from trfjax.scores.spec import ScoreSpec
+from trfjax.statistics.resamples import Resamples
 from trfjax.typing import FeatureSpace
+
+NOTHING = -1  # the ignore value of labels of which none is ignored
 
 
 def score_drawn(
-    metric: str,
-    own: FeatureSet | None,
-    target: FeatureSet,
-    plan: Plan,
-    resamples: Resamples | None,
+    spec: ScoreSpec, seen: Seen, plan: Plan, resamples: Resamples | None
 ) -> dict[str, Any]:
-    """Return the fields of a cell: score, intervals and what led to them."""
-    compute = _two_sided if SCORES[metric].two_sided else _target_only
-    found = compute(metric, own, target, plan, resamples)
-    images = len(target.image_ids)
-    found["details"] |= {"pixels": len(target.labels), "images": images}
+    """Return the fields of a cell: score, intervals and what led to them.
+
+    Args:
+        spec: of the score.
+        seen: what a candidate sees.
+        plan: the settings.
+        resamples: of the target images; None for no interval.
+
+    Raises:
+        ValueError: something that the score reads and the candidate does not have.
+    """
+    target = seen.drawn("target")
+    space = available(target.spaces, plan.features[spec.name])
+    arrays = {name: _input(name, seen, space) for name in spec.inputs}
+    labels, classes = class_indices(target)
+    counts = _counts(spec, seen, arrays) | {"num_classes": classes}
+    settings = plan.settings(spec, spec.settings, space)
+    result = spec.run(arrays, labels, **counts, ignore=NOTHING, **settings)
+    found: dict[str, Any] = {
+        "score": float(getattr(result, "score", result)),
+        "standard_error": float(getattr(result, "standard_error", float("nan"))),
+        "features": space if spec.any_space else spec.space,
+        "details": spec.details(result) if spec.details is not None else {},
+    }
+    if resamples is not None and spec.resampled is not None:
+        values = spec.resampled(
+            result,
+            labels=labels,
+            images=target.image,
+            resamples=resamples,
+            seed=plan.seed,
+        )
+        found |= resamples.split(values)
+    elif resamples is not None and spec.weighted:
+        values = weighted_replicates(
+            spec,
+            arrays,
+            labels,
+            target.image,
+            resamples.rows,
+            **counts,
+            **settings,
+            ignore=NOTHING,
+        )
+        found |= resamples.split(values)
+    elif resamples is not None:
+        warnings.warn(
+            f"{spec.name}: takes no weights, so it has no interval on drawn pixels",
+            ScoreWarning,
+            stacklevel=2,
+        )
+    found["details"] |= {"pixels": len(target), "images": len(target.image_ids)}
     return found
 
 
-def _two_sided(
-    metric: str,
-    own: FeatureSet | None,
-    target: FeatureSet,
-    plan: Plan,
-    resamples: Resamples | None,
-) -> dict[str, Any]:
-    assert own is not None and plan.pixels != "all"  # see `rank`
-    space = plan.features[metric]
-    result = otce(
-        own.space(space), own.labels, target.space(space), target.labels,
-        num_samples=plan.pixels, repeats=plan.repeats, epsilon=plan.epsilon,
-        relative_epsilon=plan.relative_epsilon, key=plan.seed,
-        feature_space=space, solver=plan.solver,  # pyright: ignore
-        # Saved features may have no class names: their ids are then names.
-        num_source_classes=len(own.class_names) or None,
-        num_classes=len(target.class_names) or None, ignore=target.ignore,
-    )  # fmt: skip
-    samples: dict[str, Any] = {}
-    if resamples is not None:
-        values = otce_replicates(
-            result, _dense(target.labels)[0], target.image, resamples, seed=plan.seed
-        )
-        samples = resamples.split(values)
-    return {
-        "score": float(result.score), "standard_error": float(result.standard_error),
-        "features": space, "details": otce_details(result), **samples,
-    }  # fmt: skip
+def class_indices(features: FeatureSet) -> tuple[np.ndarray, int]:
+    """Return labels as class indices, and the number of classes.
 
-
-def _target_only(
-    metric: str,
-    own: FeatureSet | None,
-    target: FeatureSet,
-    plan: Plan,
-    resamples: Resamples | None,
-) -> dict[str, Any]:
-    del own
-    spec, space = SCORES[metric], available(target.features, plan.features[metric])
-    labels, classes = _dense(target.labels)
-    arrays = {spec.needs: _array(target, spec.needs, space)}
-    score = spec(arrays, labels, num_classes=classes, ignore=-1)
-    samples: dict[str, Any] = {}
-    if resamples is not None:
-        values = target_only_replicates(
-            spec, arrays, labels, target.image, resamples.rows,
-            num_classes=classes, ignore=-1,
-        )  # fmt: skip
-        samples = resamples.split(values)
-    return {
-        "score": float(score), "details": {}, **samples,
-        "features": space if spec.needs == "features" else "probs",
-    }  # fmt: skip
-
-
-def _dense(labels: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return labels re-indexed over the classes present, and their number."""
-    classes, indices = np.unique(labels, return_inverse=True)
+    Saved features may have no class names: their ids are then names, re-indexed over
+    the classes present.
+    """
+    if features.class_names:
+        return features.labels, len(features.class_names)
+    classes, indices = np.unique(features.labels, return_inverse=True)
     return indices.astype(np.int32), len(classes)
 
 
-def _array(target: FeatureSet, needs: str, space: FeatureSpace) -> np.ndarray:
-    """Return what a target-only score reads.
+def _input(name: str, seen: Seen, space: FeatureSpace) -> Any:
+    """Return what a score reads under a name.
 
     Raises:
-        ValueError: it is not among these features.
+        ValueError: it is not among what this candidate shows.
     """
-    if needs == "probs":
-        return target.space("probs")
-    if needs == "features":
-        return target.space(space)
-    return known_predictions(target)
+    if name in ("network", "target_data"):
+        if not isinstance(seen.candidate, Source):
+            raise ValueError(f"{name}: saved features know no network; give the model")
+        return seen.candidate.model if name == "network" else seen.target
+    side, noun = name.split("_", 1)
+    features = seen.drawn("source" if side == "source" else "target")
+    if noun == "labels":
+        return class_indices(features)[0]
+    if noun == "images":
+        return features.image
+    if noun == "predictions":
+        return known_predictions(features)
+    return features.space(space if noun == "features" else noun)
 
 
-def known_predictions(target: FeatureSet) -> np.ndarray:
-    """Return the predicted source classes.
-
-    Raises:
-        ValueError: there was no head to make them.
-    """
-    if (target.predictions < 0).any():
-        raise ValueError(
-            "predictions: these features know no source head; save logits, probs or "
-            "predictions beside them"
-        )
-    return target.predictions
-
-
-def available(held: Collection[str], wanted: FeatureSpace) -> FeatureSpace:
-    """Return the space asked for, or logits where a saved set has nothing deeper."""
-    if wanted == "penultimate" and "penultimate" not in held:
-        return "logits" if "logits" in held else "probs"
-    return wanted
-
-
-def otce_details(result: OtceResult) -> dict[str, Any]:
-    """Return the parts of an OTCE result as plain numbers."""
-    found = result.quantisation
-    atoms = {} if found is None else {
-        "atoms": list(found.atoms), "quantisation_effect": float(found.effect),
-        "scatter": float(found.scatter),
-    }  # fmt: skip
-    return {
-        **atoms,
-        "task_difference": float(result.task_difference),
-        "domain_difference": float(result.domain_difference),
-        "label_joint": np.asarray(result.label_joint).tolist(),
-        "marginal_error": float(result.marginal_error),
-        "converged": bool(result.converged),
-        "iterations": int(np.max(result.draws.iterations)),
-        "epsilon": float(result.epsilon),
-        "num_samples": list(result.num_samples),
-        "repeats": result.repeats,
-        "per_draw": np.asarray(result.draws.task_difference).tolist(),
-    }
+def _counts(spec: ScoreSpec, seen: Seen, arrays: dict[str, Any]) -> dict[str, int]:
+    """Return the number of source classes, for a score that reads their ids."""
+    sizes = [int(arrays[name].max()) + 1 for name in spec.source_ids]
+    if "source_labels" in spec.source_ids:
+        sizes.append(class_indices(seen.drawn("source"))[1])
+    return {"num_source_classes": max(sizes)} if sizes else {}

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
-from trfjax.scores.registry import SCORES
+from trfjax.scores import SCORES
+from trfjax.scores.spec import ScoreSpec, Setting
 from trfjax.typing import FEATURE_SPACES, FeatureSpace
 
-METRICS = ("otce", "leep", "nce", "h_score", "logme")
-# The feature space a score is computed on unless the caller says otherwise.
-SPACES: dict[str, FeatureSpace] = {"otce": "probs", "leep": "probs", "nce": "probs"}
+DRAWN = 10_000  # pixels of a draw, as published
+Pixels: TypeAlias = int | Literal["all"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Everything `rank` was asked for."""
+    """Everything `rank` was asked for.
+
+    `pixels` says of every score how many pixels a draw has, or `"all"` where the score
+    is a function of sums over images and every pixel counts.
+    """
 
     metrics: tuple[str, ...]
-    pixels: int | Literal["all"]
+    pixels: dict[str, Pixels]
     atoms: int
     repeats: int
     epsilon: float
@@ -31,68 +35,135 @@ class Plan:
     seed: int
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.metrics if name not in SCORES]
-        if unknown or not self.metrics:
-            raise ValueError(
-                f"metrics: {unknown[0] if unknown else 'none given'!r} is not a score; "
-                f"available: {', '.join(SCORES)}"
-            )
-        if self.pixels != "all" and isinstance(self.pixels, str):
-            raise ValueError(f"pixels: {self.pixels!r} is neither a number nor 'all'")
-        for name in ("pixels", "repeats", "atoms"):
-            value = getattr(self, name)
-            if value != "all" and value < 1:
+        if not self.metrics:
+            raise ValueError(f"metrics: none given; available: {', '.join(SCORES)}")
+        counts = [("pixels", count) for count in self.pixels.values()]
+        counts += [("repeats", self.repeats), ("atoms", self.atoms)]
+        for name, value in counts:
+            if not isinstance(value, str) and value < 1:
                 raise ValueError(f"{name}: {value} is less than 1")
         if self.bootstrap < 0:
             raise ValueError(f"bootstrap: {self.bootstrap} is negative")
         if not self.epsilon > 0:
             raise ValueError(f"epsilon: {self.epsilon} is not positive")
-        if self.pixels == "all":
-            _check_all(self)
+
+    @property
+    def specs(self) -> tuple[ScoreSpec, ...]:
+        """The scores asked for."""
+        return tuple(SCORES[name] for name in self.metrics)
+
+    @property
+    def whole(self) -> tuple[ScoreSpec, ...]:
+        """The scores that take every pixel."""
+        return tuple(s for s in self.specs if self.pixels[s.name] == "all")
+
+    @property
+    def drawn(self) -> tuple[ScoreSpec, ...]:
+        """The scores that take draws of pixels."""
+        return tuple(s for s in self.specs if self.pixels[s.name] != "all")
+
+    @property
+    def kept(self) -> int:
+        """How many pixels of a side all draws take together."""
+        counts = [n for n in self.pixels.values() if isinstance(n, int)]
+        return self.repeats * max(counts, default=DRAWN)
+
+    def settings(
+        self, spec: ScoreSpec, names: Iterable[Setting], space: FeatureSpace
+    ) -> dict[str, Any]:
+        """Return the settings that a function of a score takes.
+
+        Args:
+            spec: of the score.
+            names: what the function takes.
+            space: of the features it is given.
+        """
+        known: dict[Setting, Any] = {
+            "num_samples": self.pixels[spec.name],
+            "repeats": self.repeats,
+            "epsilon": self.epsilon,
+            "relative_epsilon": self.relative_epsilon,
+            "key": self.seed,
+            "feature_space": space,
+            "solver": self.solver,
+        }
+        return {name: known[name] for name in names}
 
 
-def _check_all(plan: Plan) -> None:
+def check_metrics(metrics: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of scores.
+
+    Raises:
+        ValueError: a name that is none.
+    """
+    for name in metrics:
+        if name not in SCORES:
+            raise ValueError(
+                f"metrics: {name!r} is not a score; available: {', '.join(SCORES)}"
+            )
+    return tuple(metrics)
+
+
+def pixels_of(
+    metrics: Sequence[str], pixels: Pixels | None, *, solver: str, strategy: str
+) -> dict[str, Pixels]:
+    """Return the pixels of every score: all of them unless something needs draws.
+
+    Args:
+        metrics: names of scores.
+        pixels: what was asked for; None chooses for every score.
+        solver: of the scores that take one; only `"fast"` works on all pixels.
+        strategy: how pixels are drawn; all of them are taken uniformly.
+
+    Raises:
+        ValueError: all pixels for what only draws can do.
+    """
+    if isinstance(pixels, str) and pixels != "all":
+        raise ValueError(f"pixels: {pixels!r} is neither a number nor 'all'")
+    if pixels == "all":
+        _check_all(metrics, solver, strategy)
+    chosen: dict[str, Pixels] = {}
+    for name in metrics:
+        spec = SCORES[name]
+        drawn = spec.of_sums is None or strategy != "uniform"
+        drawn |= "solver" in spec.settings and solver != "fast"
+        asked: Pixels = DRAWN if drawn else "all"
+        chosen[name] = asked if pixels is None else pixels
+    return chosen
+
+
+def _check_all(metrics: Sequence[str], solver: str, strategy: str) -> None:
     """Refuse what only draws of pixels can do."""
     instead = f"pixels='all' takes every pixel; give a number, such as {DRAWN:_}"
-    for name, only in (("solver", "fast"), ("strategy", "uniform")):
-        if getattr(plan, name) != only:
+    for name, value, only in (
+        ("solver", solver, "fast"),
+        ("strategy", strategy, "uniform"),
+    ):
+        if value != only:
+            raise ValueError(f"{name}: {value!r} needs draws of pixels. {instead}")
+    for name in metrics:
+        if SCORES[name].of_sums is None:
             raise ValueError(
-                f"{name}: {getattr(plan, name)!r} needs draws of pixels. {instead}"
+                f"metrics: {name!r} is no sum over pixels. {instead}, or None to "
+                "choose for every score"
             )
-    for metric in plan.metrics:
-        if metric not in OF_SUMS:
-            raise ValueError(
-                f"metrics: {metric!r} is no sum over pixels. {instead}, or leave it out"
-            )
-
-
-DRAWN = 10_000  # pixels of a draw, as published
-OF_SUMS = ("otce", "leep", "nce", "h_score", "logme")  # follow from sums over images
-
-
-def draws_of(
-    metrics: Sequence[str],
-    pixels: int | Literal["all"] | None,
-    solver: str,
-    strategy: str,
-) -> int | Literal["all"]:
-    """Return the pixels of a plan: all of them unless something needs draws."""
-    if pixels is not None:
-        return pixels
-    drawn = solver != "fast" or strategy != "uniform"
-    return DRAWN if drawn or not set(metrics) <= set(OF_SUMS) else "all"
 
 
 def spaces_of(
     metrics: Sequence[str], features: FeatureSpace | Mapping[str, FeatureSpace] | None
 ) -> dict[str, FeatureSpace]:
-    """Return the feature space of every metric."""
-    spaces: dict[str, FeatureSpace] = {
-        name: SPACES.get(name, "penultimate") for name in metrics
-    }
+    """Return the feature space of every score.
+
+    Args:
+        metrics: names of scores.
+        features: one for all scores that read features of any space, or by score.
+
+    Raises:
+        ValueError: a space or a score that is none, or a score that has its own space.
+    """
+    spaces: dict[str, FeatureSpace] = {name: SCORES[name].space for name in metrics}
     if isinstance(features, str):
-        # LEEP and NCE read predictions; they have no other space.
-        features = {n: features for n in metrics if n not in ("leep", "nce")}
+        features = {name: features for name in metrics if SCORES[name].any_space}
     for name, space in (features or {}).items():
         if name not in metrics:
             raise ValueError(f"features: {name!r} is not among the metrics asked for")
@@ -100,5 +171,7 @@ def spaces_of(
             raise ValueError(
                 f"features: {space!r} is none of {', '.join(FEATURE_SPACES)}"
             )
+        if space != spaces[name] and not SCORES[name].any_space:
+            raise ValueError(f"features: {name!r} reads {spaces[name]!r} and no other")
         spaces[name] = space
     return spaces

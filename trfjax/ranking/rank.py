@@ -10,57 +10,38 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
 
 from trfjax.atoms.compress import ATOMS
 from trfjax.data.dataset import Dataset
-from trfjax.errors import DataError, ScoreWarning
-from trfjax.features.compressed import CompressedSet
-from trfjax.features.extract import extract, extract_all
-from trfjax.features.featureset import FeatureSet
-from trfjax.files import digest, write_json
-from trfjax.ranking.bootstrap import Resamples
-from trfjax.ranking.cell import Cell, read_cell, write_cell
-from trfjax.ranking.compressed import compressed, needed_spaces, score_compressed
+from trfjax.errors import ScoreWarning
+from trfjax.files import write_json
+from trfjax.ranking.cell import Cell, cell_of
 from trfjax.ranking.drawn import score_drawn
-from trfjax.ranking.plan import METRICS, Plan, draws_of, spaces_of
+from trfjax.ranking.plan import Pixels, Plan, check_metrics, pixels_of, spaces_of
 from trfjax.ranking.result import Ranking
-from trfjax.scores.registry import SCORES
-from trfjax.typing import FEATURE_SPACES, FeatureSpace
+from trfjax.ranking.sources import SavedSource, Seen, Source, target_name
+from trfjax.ranking.whole import score_whole
+from trfjax.scores import DEFAULT
+from trfjax.scores.spec import ScoreSpec
+from trfjax.statistics.resamples import Resamples
+from trfjax.store import Made, Store
+from trfjax.typing import FeatureSpace
 
 log = logging.getLogger("trfjax")
 
-VERSION = 2  # of how cells are computed; part of their key
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A candidate: a trained network and, for OTCE, labelled images it knows."""
-
-    name: str
-    model: Any  # TrainedModel, a callable, or a torch module
-    data: Dataset | None = None
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of extract
-
-
-@dataclasses.dataclass(frozen=True)
-class SavedSource:
-    """A candidate of which only features are at hand, no model."""
-
-    name: str
-    target: FeatureSet | CompressedSet
-    source: FeatureSet | CompressedSet | None = None
+VERSION = 3  # of how cells are computed; part of their key
 
 
 def rank(
     sources: Iterable[Source | SavedSource],
     target: Dataset | None = None,
     *,
-    metrics: Sequence[str] = METRICS,
-    pixels: int | Literal["all"] | None = None,
+    metrics: Sequence[str] = DEFAULT,
+    pixels: Pixels | None = None,
     atoms: int = ATOMS,
     repeats: int = 10,
     epsilon: float = 0.1,
@@ -78,29 +59,31 @@ def rank(
 ) -> Ranking:
     """Rank source models for a target by analytical transferability scores.
 
-    Every source is run over the target images, and over its own images for OTCE;
-    nothing is trained. With `pixels="all"` every pixel counts: OTCE couples the atoms
-    that the pixels of each side are compressed into, and the other scores are sums
-    over images. With a number, up to `pixels * repeats` pixels are kept of each side,
-    the same target pixels for every source; OTCE averages over `repeats` draws of
-    `pixels` from each side, and the other scores use every pixel kept. Intervals and
-    the probability of being best come from resampling the target images, the same for
-    all sources.
+    Every source is run over the target images, and over its own images where a score
+    looks at those too; nothing is trained. A score that is a function of sums over
+    images keeps every pixel: OTCE couples the atoms that the pixels of each side are
+    compressed into. The others get draws, the same target pixels for every source: up
+    to `pixels * repeats` are kept of each side, OTCE averages over `repeats` draws of
+    `pixels` from each side, and scores of the target alone use every pixel kept.
+    Intervals and the probability of being best come from resampling the target images,
+    the same for all sources.
 
     Args:
         sources: candidates with different names.
         target: the few labelled target images; None when all sources are saved.
         metrics: names of scores; the first orders the result.
-        pixels: `"all"`, or N, the pixels drawn from each side for one OTCE draw, as
-            published with 10,000. None takes all, unless a score, the solver or the
-            strategy needs draws.
+        pixels: None chooses for every score: all where it has a form in sums, unless
+            the solver or the strategy needs draws, else draws of 10,000. `"all"` takes
+            all for every score; a number, the pixels drawn from each side for one
+            draw, draws for every score.
         atoms: points that all pixels of a side are compressed into at most.
         repeats: K, draws OTCE is averaged over.
         epsilon: entropic regularisation of OTCE.
         relative_epsilon: measure epsilon in mean costs.
-        features: feature space of every score, or by score. By default
-            probabilities for OTCE, LEEP and NCE, penultimate features for the others
-            (logits where a saved source has nothing else).
+        features: feature space of every score that reads features of any space, or by
+            score. By default that of the score: probabilities for OTCE, penultimate
+            features for H-score and LogME (logits where a saved source has nothing
+            else).
         solver: of OTCE: `"fast"`, `"ott"` or `"exact"`.
         strategy: how pixels are drawn: uniform, balanced, boundary or per_image.
         bootstrap: number of resamples of the target images; 0 for none.
@@ -109,51 +92,50 @@ def rank(
         out: folder for one JSON record per finished cell; a second call with the same
             inputs reads them back instead of computing.
         cache: where extracted features are kept; see `extract`.
-        strict: raise on the first failing source instead of listing it.
+        strict: raise on the first failing score instead of listing it.
         progress: show a progress bar.
 
     Returns:
-        The ranking. A source that fails is listed with its error, the others are
-        ranked.
+        The ranking. A score that fails for a source is listed with its error; a source
+        that cannot be run fails for every score. The others are ranked.
 
     Raises:
         ValueError: settings or sources that cannot be used, a target with one class.
     """
     sources = list(sources)
+    metrics = check_metrics(metrics)
     plan = Plan(
-        tuple(metrics), draws_of(metrics, pixels, solver, strategy), atoms, repeats,
-        float(epsilon), relative_epsilon, spaces_of(metrics, features), solver,
-        strategy, bootstrap, seed,
-    )  # fmt: skip
+        metrics=metrics,
+        pixels=pixels_of(metrics, pixels, solver=solver, strategy=strategy),
+        atoms=atoms,
+        repeats=repeats,
+        epsilon=float(epsilon),
+        relative_epsilon=relative_epsilon,
+        features=spaces_of(metrics, features),
+        solver=solver,
+        strategy=strategy,
+        bootstrap=bootstrap,
+        seed=seed,
+    )
     _check(sources, target)
     started = time.perf_counter()
-    cells: list[Cell] = []
-    classes: dict[str, tuple[str, ...]] = {}
-    target_classes = target.class_names if target is not None else ()
-    run = _Run(plan, target, batch_size, cache, None if out is None else Path(out))
+    folder = None if out is None else Path(out)
+    run = _Run(plan, folder, strict)
+    extraction = {"batch_size": batch_size, "cache": cache}
     for source in _progress(sources, progress):
-        # A user's network may raise anything at all: it is listed, the others go on.
-        try:
-            found, names = run.source(source)
-        except Exception as error:
-            if strict:
-                raise
-            log.warning("%s: %s: %s", source.name, type(error).__name__, error)
-            found, names = run.failed(source, error), ()
-        cells += found
-        classes[source.name] = names
+        run.add(Seen(source, target, plan, extraction))
     ranking = Ranking(
-        target=run.target_name(sources),
-        metrics=plan.metrics,
-        cells=tuple(cells),
+        target=target_name(sources[0], target),
+        metrics=metrics,
+        cells=tuple(run.cells),
         settings=dataclasses.asdict(plan),
         versions=versions(),
-        source_classes=classes,
-        target_classes=target_classes or run.target_classes,
+        source_classes=run.source_classes,
+        target_classes=run.target_classes if target is None else target.class_names,
         seconds=time.perf_counter() - started,
     )
-    if run.out is not None:
-        _write(ranking, run.out)
+    if folder is not None:
+        _write(ranking, folder)
     return ranking
 
 
@@ -208,126 +190,79 @@ def _check_contrast(target: Dataset) -> None:
 
 
 class _Run:
-    """The work of one `rank` call."""
+    """The work of one `rank` call, and what has come of it so far."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        target: Dataset | None,
-        batch_size: int,
-        cache: str | Path | bool | None,
-        out: Path | None,
-    ) -> None:
-        self.plan, self.target, self.out = plan, target, out
-        self.extraction = {"batch_size": batch_size, "cache": cache}
+    def __init__(self, plan: Plan, out: Path | None, strict: bool) -> None:
+        self.plan, self.strict = plan, strict
+        self.store = None if out is None else Store(out / "cells")
+        self.cells: list[Cell] = []
+        self.source_classes: dict[str, tuple[str, ...]] = {}
         self.target_classes: tuple[str, ...] = ()
 
-    def target_name(self, sources: list[Any]) -> str:
-        """Return what the target is called."""
-        if self.target is not None:
-            return self.target.name
-        return str(sources[0].target.facts.get("data", "saved features"))
+    def add(self, seen: Seen) -> None:
+        """Score one candidate."""
+        self.source_classes[seen.candidate.name] = ()
+        said: set[str] = set()
+        for spec in self.plan.specs:
+            # A user's network may raise anything at all: it is listed, others go on.
+            try:
+                cell = self._cell(spec, seen)
+            except Exception as error:
+                if self.strict:
+                    raise
+                cell = _failed(spec, seen, error)
+                if cell.error not in said:
+                    log.warning("%s: %s", cell.source, cell.error)
+                said.add(cell.error)
+            self.cells.append(cell)
 
-    def failed(self, source: Any, error: Exception) -> list[Cell]:
-        """Return the cells of a source that could not be used."""
-        text = f"{type(error).__name__}: {error}"
-        name = self.target_name([source])
-        return [
-            Cell(source.name, name, metric, status="failed", error=text)
-            for metric in self.plan.metrics
-        ]
-
-    def source(self, source: Any) -> tuple[list[Cell], tuple[str, ...]]:
-        """Return the cells of one source and the names of its classes."""
-        target = self._features(source, "target")
-        self.target_classes = target.class_names
-        if (target.label_counts.sum(axis=0) > 0).sum() < 2:
-            raise ValueError(
-                f"{self.target_name([source])}: the labelled pixels are of one class, "
-                "so every score is the same; label images that show more classes"
-            )
-        two_sided = any(SCORES[m].two_sided for m in self.plan.metrics)
-        own = self._features(source, "source") if two_sided else None
-        content = "" if self.out is None else _content(own, target)
-        cells = [
-            self._cell(source, metric, own, target, content)
-            for metric in self.plan.metrics
-        ]
-        return cells, target.source_class_names
-
-    def _features(self, source: Any, side: str) -> FeatureSet | CompressedSet:
-        whole = self.plan.pixels == "all"
-        if isinstance(source, SavedSource):
-            found = source.target if side == "target" else source.source
-            if found is None:
-                raise ValueError(f"{source.name}: OTCE needs features of source images")
-            if whole:
-                return compressed(found, self.plan)
-            if isinstance(found, CompressedSet):
-                raise ValueError(
-                    f"{source.name}: compressed features hold no single pixels to "
-                    "draw; rank them with pixels='all'"
-                )
-            return found
-        data = self.target if side == "target" else source.data
-        if data is None:
-            raise ValueError(
-                f"{source.name}: OTCE couples target pixels with labelled source "
-                "pixels; give the source its data, or leave 'otce' out of the metrics"
-            )
-        common = {"progress": False, "seed": self.plan.seed, **self.extraction}
-        if whole:
-            atoms, moments = needed_spaces(self.plan, side)
-            return extract_all(
-                source.model, data, atoms=atoms, moments=moments, **common,
-                **source.options,
-            )  # fmt: skip
-        assert self.plan.pixels != "all"  # so that types are known
-        needed = {space for space in self.plan.features.values()} | {"probs"}
-        return extract(
-            source.model, data,
-            spaces=tuple(space for space in FEATURE_SPACES if space in needed),
-            pixels=self.plan.pixels * self.plan.repeats,
-            strategy=self.plan.strategy, **common, **source.options,
-        )  # fmt: skip
-
-    def _cell(
-        self,
-        source: Any,
-        metric: str,
-        own: Any,
-        target: Any,
-        content: str,
-    ) -> Cell:
+    def _cell(self, spec: ScoreSpec, seen: Seen) -> Cell:
         """Compute one cell, or read it back when it is already there."""
-        path = None
-        if self.out is not None:
-            path = self.out / "cells" / f"{self._key(metric, content)}.json"
-            if path.is_file():
-                try:
-                    return dataclasses.replace(read_cell(path), source=source.name)
-                except DataError as error:
-                    log.warning("%s; computed again", error)
+        target = seen.labelled(spec)
+        self.target_classes = target.class_names
+        self.source_classes[seen.candidate.name] = target.source_class_names
+        if self.store is None:
+            return self._compute(spec, seen)
+        key = {
+            "version": VERSION,
+            "metric": spec.name,
+            "plan": dataclasses.asdict(self.plan),
+            "content": seen.content(spec),
+        }
+        record = self.store.keep(
+            key, lambda: Made(value=self._compute(spec, seen).record())
+        )
+        cell = cell_of(record.value, self.store.path(key))
+        return dataclasses.replace(cell, source=seen.candidate.name)
+
+    def _compute(self, spec: ScoreSpec, seen: Seen) -> Cell:
         started = time.perf_counter()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ScoreWarning)
-            cell = self._score(source, metric, own, target)
-        cell = dataclasses.replace(
-            cell,
+            found = self._score(spec, seen)
+        said = (w.message for w in caught if issubclass(w.category, ScoreWarning))
+        return Cell(
+            **found,
+            source=seen.candidate.name,
+            target=target_name(seen.candidate, seen.target),
+            metric=spec.name,
+            smooth=spec.smooth,
             seconds=time.perf_counter() - started,
-            warnings=tuple(
-                str(w.message) for w in caught if issubclass(w.category, ScoreWarning)
-            ),
+            warnings=tuple(map(str, said)),
         )
-        if path is not None:
-            write_cell(path, cell)
-        return cell
 
-    def _score(self, source: Any, metric: str, own: Any, target: Any) -> Cell:
-        score = score_compressed if self.plan.pixels == "all" else score_drawn
+    def _score(self, spec: ScoreSpec, seen: Seen) -> dict[str, Any]:
+        """Return the fields of a cell that are the score's own."""
+        target = seen.labelled(spec)
         resamples = self._resamples(len(target.image_ids))
-        found = score(metric, own, target, self.plan, resamples)
-        return Cell(source.name, self.target_name([source]), metric, **found)
+        whole = self.plan.pixels[spec.name] == "all"
+        found = (score_whole if whole else score_drawn)(
+            spec, seen, self.plan, resamples
+        )
+        if spec.floor is not None:
+            counts = target.label_counts.sum(axis=0)
+            found["details"]["floor"] = spec.floor(counts / counts.sum())
+        return found
 
     def _resamples(self, images: int) -> Resamples | None:
         """Return the resamples of the target images, the same for all sources."""
@@ -336,18 +271,23 @@ class _Run:
         if images < 2:
             warnings.warn(
                 "a single target image cannot be resampled, so there is no interval",
-                ScoreWarning, stacklevel=2,
-            )  # fmt: skip
+                ScoreWarning,
+                stacklevel=2,
+            )
             return None
         return Resamples.draw(images, self.plan.bootstrap, seed=self.plan.seed)
 
-    def _key(self, metric: str, content: str) -> str:
-        return digest(VERSION, metric, dataclasses.asdict(self.plan), content)
 
-
-def _content(own: Any, target: Any) -> str:
-    """Return a hash of all that is scored; features need not know their origin."""
-    return digest(*(part for s in (own, target) if s is not None for part in s.parts))
+def _failed(spec: ScoreSpec, seen: Seen, error: Exception) -> Cell:
+    """Return the cell of a score that could not be computed."""
+    return Cell(
+        source=seen.candidate.name,
+        target=target_name(seen.candidate, seen.target),
+        metric=spec.name,
+        status="failed",
+        smooth=spec.smooth,
+        error=f"{type(error).__name__}: {error}",
+    )
 
 
 def _write(ranking: Ranking, folder: Path) -> None:

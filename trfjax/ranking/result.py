@@ -13,7 +13,7 @@ import numpy as np
 from trfjax.errors import DataError, missing_extra
 from trfjax.files import atomic_path, read_json, write_json, write_text
 from trfjax.ranking.cell import Cell, cell_of
-from trfjax.statistics.interval import ROUGH, image_interval
+from trfjax.statistics.interval import image_interval
 
 COLUMNS: tuple[str, ...] = (
     "rank", "source", "target", "metric", "score", "standard_error",
@@ -110,8 +110,7 @@ class Ranking:
             np.subtract(getattr(a, name), getattr(b, name))
             for name in ("replicates", "left_out")
         )
-        smooth = a.metric not in ROUGH
-        found = image_interval(apart, *columns, level=level, smooth=smooth)
+        found = image_interval(apart, *columns, level=level, smooth=a.smooth)
         return apart, *found.ends
 
     def records(self) -> list[dict[str, Any]]:

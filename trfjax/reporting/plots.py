@@ -18,23 +18,9 @@ from matplotlib.transforms import Bbox, blended_transform_factory
 
 from trfjax.ranking.cell import Cell
 from trfjax.ranking.result import Ranking
+from trfjax.reporting.words import axis_label, percent, plain, title
 from trfjax.statistics.correlation import pearson, spearman
 
-NAMES = {
-    "otce": "OTCE", "leep": "LEEP", "nce": "NCE", "h_score": "H-score",
-    "logme": "LogME", "accuracy": "accuracy", "miou": "mean IoU",
-    "log_likelihood": "log-likelihood",
-}  # fmt: skip
-LABELS = {
-    "otce": "OTCE score, −W_T (nats)",
-    "leep": "LEEP (nats)",
-    "nce": "NCE (nats)",
-    "h_score": "H-score (no unit)",
-    "logme": "LogME (nats per sample)",
-    "accuracy": "pixel accuracy after transfer",
-    "miou": "mean IoU after transfer",
-    "log_likelihood": "log-likelihood after transfer (nats)",
-}
 INK, QUIET, RULE = "#1f2933", "#66717f", "#d9dee4"
 BEST, OTHER, FAILED = "#0b63a5", "#7b8794", "#b3541e"
 LITTLE = 0.01  # source classes with less mass than this are faded
@@ -47,7 +33,16 @@ def plot(ranking: Ranking, ax: Axis = None, metric: str | None = None) -> Drawn:
     """Draw every source as a dot with its 90% interval, best on top.
 
     Where a score was not resampled the bar is one standard error to each side. Sources
-    that failed stand at the bottom with their reason.
+    that failed stand at the bottom with their reason. A dotted line in view is what a
+    source that knows nothing would reach.
+
+    Args:
+        ranking: what `rank` returned.
+        ax: where to draw; a figure of its own by default.
+        metric: the score; the first one by default.
+
+    Returns:
+        Figure and axes.
     """
     cells = ranking.column(metric)
     chances = ranking.probability_best(metric)
@@ -56,7 +51,7 @@ def plot(ranking: Ranking, ax: Axis = None, metric: str | None = None) -> Drawn:
     for row, cell in enumerate(cells):
         if not np.isfinite(cell.score):
             reason = textwrap.shorten(cell.error or "undefined", 48, placeholder=" …")
-            ax.text(0.02, row, _plain(reason, 48), transform=beside, color=FAILED,
+            ax.text(0.02, row, plain(reason, 48), transform=beside, color=FAILED,
                     va="center", fontsize=8)  # fmt: skip
             continue
         color = BEST if row == 0 else OTHER
@@ -70,15 +65,26 @@ def plot(ranking: Ranking, ax: Axis = None, metric: str | None = None) -> Drawn:
         ax.text(1.02, -0.75, "P(best)", transform=beside, color=QUIET, fontsize=8)
     if not any(np.isfinite(cell.score) for cell in cells):
         ax.set_xticks([])
-    ax.set_yticks(range(len(cells)), [_plain(cell.source, 28) for cell in cells])
+    ax.set_yticks(range(len(cells)), [plain(cell.source, 28) for cell in cells])
     ax.set_ylim(len(cells) - 0.4, -0.6)
+    _draw_floor(ax, cells)
     name = metric or ranking.metrics[0]
     kind = "90% interval" if chances else "± standard error"
-    ax.set_xlabel(f"{_label(name)}, bars: {kind}")
+    ax.set_xlabel(f"{axis_label(name)}, bars: {kind}")
     _quiet(ax)
     ax.grid(axis="x", color=RULE, lw=0.6)
     ax.spines["left"].set_visible(False)
     return fig, ax
+
+
+def _draw_floor(ax: Axes, cells: Sequence[Cell]) -> None:
+    """Mark the score of a useless source where it is within the view of the bars."""
+    floors = {cell.details["floor"] for cell in cells if "floor" in cell.details}
+    left, right = ax.get_xlim()
+    for floor in floors:
+        if left <= floor <= right:
+            ax.axvline(floor, color=QUIET, lw=0.9, ls=":", zorder=0)
+    ax.set_xlim(left, right)
 
 
 def plot_joint(
@@ -118,12 +124,12 @@ def plot_joint(
             color = "white" if value > 0.55 and mass[row] >= LITTLE else INK
             ax.text(column + 0.5, row + 0.5, f"{100 * value:.0f}", color=color,
                     ha="center", va="center", fontsize=7.5)  # fmt: skip
-    names = [f"{_plain(n)} {_mass(m)}" for n, m in zip(sources, mass, strict=True)]
+    names = [f"{plain(n)} {_mass(m)}" for n, m in zip(sources, mass, strict=True)]
     ax.set_yticks(np.arange(len(sources)) + 0.5, names)
     for text, m in zip(ax.get_yticklabels(), mass, strict=True):
         if m < LITTLE:
             text.set(color=QUIET, fontstyle="italic")
-    ax.set_xticks(np.arange(len(targets)) + 0.5, [_plain(n) for n in targets],
+    ax.set_xticks(np.arange(len(targets)) + 0.5, [plain(n) for n in targets],
                   rotation=45, ha="right", rotation_mode="anchor")  # fmt: skip
     ax.set_ylabel("source class, share of its pixels")
     ax.set_xlabel("target class")
@@ -159,7 +165,7 @@ def plot_agreement(ranking: Ranking, ax: Axis = None) -> Drawn:
             ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=9,
                     color="white" if abs(value) > 0.65 else INK)  # fmt: skip
     places = np.arange(len(names) - 1) + 0.5
-    shown = [NAMES.get(name) or _plain(name) for name in names]
+    shown = [plain(title(name)) for name in names]
     ax.set_xticks(places, shown[:-1])
     ax.set_yticks(places, shown[1:])
     ax.invert_yaxis()
@@ -213,13 +219,13 @@ def plot_transfer(
         f"{len(names)} sources".replace("-", "−"),
         loc="left", fontsize=9, color=INK,
     )  # fmt: skip
-    ax.set_xlabel(_label(score))
-    ax.set_ylabel(_label(quantity))
+    ax.set_xlabel(axis_label(score))
+    ax.set_ylabel(axis_label(quantity))
     ax.margins(0.12)
     _quiet(ax)
     ax.grid(color=RULE, lw=0.6)
     ax.set_axisbelow(True)
-    _name_points(fig, ax, [_plain(name) for name in names], x, y)
+    _name_points(fig, ax, [plain(name) for name in names], x, y)
     return fig, ax
 
 
@@ -298,29 +304,5 @@ def _colour_scale(fig: Figure, ax: Axes, drawn: ScalarMappable, label: str) -> N
     scale.set_label(label, fontsize=8, color=QUIET)
 
 
-def _label(name: str) -> str:
-    return LABELS.get(name) or _plain(name)
-
-
 def _mass(share: float) -> str:
     return percent(share) if share >= LITTLE else "<1%"
-
-
-def percent(share: float | None) -> str:
-    """Return a share as text; only 0 and 1 themselves are called 0% and 100%."""
-    if share is None or not np.isfinite(share):
-        return "–"
-    bounded = "<1%" if share < 0.5 else ">99%"
-    return (
-        bounded
-        if 0 < share < 1 and f"{share:.0%}" in ("0%", "100%")
-        else f"{share:.0%}"
-    )
-
-
-def _plain(name: str, length: int = 24) -> str:
-    """Return a name as it is drawn: short, and a dollar sign opens no formula."""
-    name = " ".join(name.split())
-    if len(name) > length:  # names of one family differ at both ends
-        name = f"{name[: length - 9]}…{name[-8:]}"
-    return name.replace("$", r"\$")

@@ -20,6 +20,7 @@ from trfjax.files import atomic_path, strict, write_text
 from trfjax.ranking.cell import Cell
 from trfjax.ranking.result import Ranking
 from trfjax.reporting import plots
+from trfjax.reporting.words import percent, title
 from trfjax.statistics.correlation import pearson, spearman
 
 Measured = Mapping[str, Mapping[str, Any]]
@@ -56,8 +57,8 @@ def report(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    html.filters |= {"number": _number, "percent": plots.percent, "seconds": _seconds}
-    html.filters["name"] = lambda name: plots.NAMES.get(name, name)
+    html.filters |= {"number": _number, "percent": percent, "seconds": _seconds}
+    html.filters["name"] = title
     text = html.get_template("report.html").render(
         ranking=ranking,
         headline=_headline(ranking),
@@ -158,7 +159,7 @@ def _figures(ranking: Ranking) -> dict[str, Any]:
     """Return the intervals of every metric, and how the metrics agree."""
     intervals = {}
     for metric in ranking.metrics:
-        alt = f"{plots.NAMES.get(metric, metric)} of every source with its interval"
+        alt = f"{title(metric)} of every source with its interval"
         intervals[metric] = _picture(plots.plot(ranking, metric=metric)[0], alt)
     agreement = None
     if len(ranking.metrics) > 1:
@@ -238,7 +239,7 @@ def _quantity(
         score=ranking.metrics[0],
         quantity=name,
     )
-    alt = f"{plots.NAMES.get(name, name)} after transfer against the score"
+    alt = f"{title(name)} after transfer against the score"
     return {
         "name": name, "mean": mean, "spread": spread, "correlations": correlations,
         "repeat": _repeat(seeds),

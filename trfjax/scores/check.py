@@ -13,12 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from trfjax.errors import ScoreWarning
-from trfjax.scores.registry import SCORES, ScoreSpec
+from trfjax.scores import SCORES
+from trfjax.scores.spec import ScoreSpec
 from trfjax.typing import IGNORE, ArrayInput
 
 X64_RTOL = 1e-9
-CLASSED = ("predictions", "source_labels")  # arrays of source-class ids
-TARGET_SIDE = ("probs", "features", "predictions")
+# Arrays of source-class ids, and by side what has a row for every instance.
+CLASSED = ("source_predictions", "source_labels", "target_predictions")
+NOUNS = ("features", "levels", "logits", "probs", "predictions", "images")
+TARGET_SIDE = tuple(f"target_{noun}" for noun in NOUNS)
+SOURCE_SIDE = (*(f"source_{noun}" for noun in NOUNS), "source_labels")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +45,11 @@ class Case:
 
     def source_rows(self, index: Callable[[int], np.ndarray]) -> Case:
         """Return the case with the source instances `index(number of them)`."""
-        if "source_labels" not in self.arrays:
+        sides = [name for name in SOURCE_SIDE if name in self.arrays]
+        if not sides:
             return self
-        rows = index(len(self.arrays["source_labels"]))
-        return self.map(lambda a: a[rows], "source_features", "source_labels")
+        rows = index(len(self.arrays[sides[0]]))
+        return self.map(lambda a: a[rows], *sides)
 
 
 def example_case(
@@ -60,18 +65,27 @@ def example_case(
         return means[labels] + rng.normal(size=(size, d)), labels
 
     (features, labels), (source, source_labels) = side(n), side(n)
-    logits = features @ rng.normal(size=(d, sources))
-    logits[:, -1] = -np.inf
+    head = rng.normal(size=(d, sources))
+    arrays = {f"target_{k}": v for k, v in _seen(features, head).items()}
+    arrays |= {f"source_{k}": v for k, v in _seen(source, head).items()}
+    arrays["source_labels"] = source_labels
+    return Case(arrays, labels, classes)
+
+
+def _seen(features: np.ndarray, head: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what a network says of instances, its last class never."""
+    logits = features @ head
+    logits[:, -1] = -200
     probs = np.exp(logits - logits.max(axis=1, keepdims=True))
     probs = (probs / probs.sum(axis=1, keepdims=True)).astype(np.float32)
-    arrays = {
+    return {
         "features": features.astype(np.float32),
+        "levels": features.astype(np.float32),
+        "logits": logits.astype(np.float32),
         "probs": probs,
         "predictions": probs.argmax(axis=1),
-        "source_features": source.astype(np.float32),
-        "source_labels": source_labels,
+        "images": np.arange(len(features)) % 4,
     }
-    return Case(arrays, labels, classes)
 
 
 def check_score(
@@ -92,8 +106,8 @@ def check_score(
 
     Args:
         score: the name of a registered score, or the spec of your own.
-        arrays: arrays by name as in `ScoreSpec`, one row an instance; made up when
-            None.
+        arrays: arrays by the names of `ScoreSpec.inputs`, one row an instance; made up
+            when None.
         target_labels: target ids; rows with the ignore value 255 are left out.
         rtol: tolerance relative to `max(1, |score|)`; by default that of the spec, or
             1e-9 with x64 enabled.
@@ -104,9 +118,9 @@ def check_score(
         ValueError: an unknown name, or data with fewer than two target classes.
     """
     if isinstance(score, str):
-        if score not in SCORES:
-            raise ValueError(f"unknown score {score!r}; available: {', '.join(SCORES)}")
-        score = SCORES[score]
+        score = SCORES.named(score)
+    if "network" in score.inputs:
+        raise ValueError(f"{score.name}: reads a network; the laws are of arrays")
     case = example_case(seed=seed)
     if arrays is not None:
         case = _given_case(score, arrays, np.asarray(target_labels))
@@ -128,7 +142,7 @@ def _given_case(
         raise ValueError(
             f"target_labels: {len(classes)} classes; the laws need at least 2"
         )
-    found = {name: np.asarray(arrays[name]) for name in spec.arrays}
+    found = {name: np.asarray(arrays[name]) for name in spec.inputs}
     found = {k: v[keep] if k in TARGET_SIDE else v for k, v in found.items()}
     for name in set(found) & set(CLASSED):
         found[name] = np.unique(found[name], return_inverse=True)[1]
@@ -152,8 +166,8 @@ def _forms(
         settings["num_source_classes"] = sources
 
     def call(*arrays: Any) -> Any:
-        named = dict(zip(spec.arrays, arrays[:-1], strict=True))
-        return spec(named, arrays[-1], **settings)
+        named: dict[str, Any] = dict(zip(spec.inputs, arrays[:-1], strict=True))
+        return spec(named, arrays[-1], **settings, **spec.trial())
 
     axes = (*(0 for _ in floats), None)
     by = tuple(i for i, is_float in enumerate(floats) if is_float)
@@ -171,9 +185,10 @@ class _Battery:
     def run(self) -> None:
         self.manners()  # first: a score that writes has written after one call
         self.bounds()
-        self.ignored()
+        if self.spec.labels == "ids":
+            self.ignored()
         self.forms()
-        for law in sorted(self.spec.invariances):
+        for law in sorted(self.spec.laws):
             self.same(law.replace("_", " "), getattr(self, law)())
         self.merging()
         if self.spec.weighted:
@@ -189,6 +204,7 @@ class _Battery:
     def value(self, case: Case | None = None, **settings: Any) -> float:
         case = self.case if case is None else case
         settings = {"num_classes": case.num_classes, **settings}
+        settings |= self.spec.trial()
         value = np.asarray(self.spec(case.arrays, case.labels, **settings))
         self.require(value.shape == (), "scalar", f"shape {value.shape}")
         return float(value)
@@ -267,7 +283,7 @@ class _Battery:
             self.close("float32 and float64", single, self.value(case), self.spec.rtol)
 
     def transformed(self) -> None:
-        names, labels = self.spec.arrays, jnp.asarray(self.case.labels)
+        names, labels = self.spec.inputs, jnp.asarray(self.case.labels)
         rolled = self.case.rows(np.roll(np.arange(len(labels)), 1)).arrays
         stacked = [jnp.stack([self.case.arrays[name], rolled[name]]) for name in names]
         forms = self.traced()
@@ -279,19 +295,19 @@ class _Battery:
         self.close("vmap", float(both[1]), self.value(second))
 
     def gradient(self) -> None:
-        arrays = [jnp.asarray(self.case.arrays[name]) for name in self.spec.arrays]
+        arrays = [jnp.asarray(self.case.arrays[name]) for name in self.spec.inputs]
         labels = jnp.asarray(self.case.labels)
         places = [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
         found = self.traced().gradient(*arrays, labels)
         for place, array in zip(places, found, strict=True):
             bad = int((~jnp.isfinite(array)).sum())
-            name = self.spec.arrays[place]
+            name = self.spec.inputs[place]
             self.require(bad == 0, "finite gradient", f"{bad} bad entries by {name}")
 
     def traced(self) -> _Forms:
-        sources = [k for k in self.spec.arrays if k in CLASSED]
+        sources = [k for k in self.spec.inputs if k in CLASSED]
         ids = [int(self.case.arrays[name].max()) + 1 for name in sources]
-        places = [self.case.arrays[k].dtype.kind == "f" for k in self.spec.arrays]
+        places = [self.case.arrays[k].dtype.kind == "f" for k in self.spec.inputs]
         return _forms(self.spec, self.case.num_classes, *ids[:1], floats=tuple(places))
 
     # What a spec may promise: each returns a case with the same score.
@@ -311,9 +327,13 @@ class _Battery:
         return named
 
     def source_names(self) -> Case:
-        pick = self.rng.permutation
-        case = self.case.map(lambda ids: pick(ids.max() + 1)[ids], *CLASSED)
-        return case.map(lambda a: a[:, pick(a.shape[1])], "probs")
+        arrays = self.case.arrays
+        heads = [n for n in arrays if n.endswith(("_probs", "_logits"))]
+        sizes = [arrays[n].shape[-1] for n in heads]
+        sizes += [arrays[n].max() + 1 for n in CLASSED if n in arrays]
+        name = self.rng.permutation(max(sizes))  # of every source class
+        case = self.case.map(lambda ids: name[ids], *CLASSED)
+        return case.map(lambda a: a[..., np.argsort(name)], *heads)
 
     def duplicates(self) -> Case:
         case = self.case.rows(np.arange(2 * len(self.case.labels)) // 2)
@@ -321,16 +341,16 @@ class _Battery:
 
     def on_features(self, change: Callable[[np.ndarray], np.ndarray]) -> Case:
         # In float64, so that the change itself is not rounded where x64 is enabled.
-        sides = ("features", "source_features")
+        sides = ("target_features", "source_features")
         return self.case.map(lambda a: change(a.astype(np.float64)), *sides)
 
     def rotation(self) -> Case:
-        d = self.case.arrays["features"].shape[1]
+        d = self.case.arrays["target_features"].shape[1]
         turn = np.linalg.qr(self.rng.normal(size=(d, d)))[0]
         return self.on_features(lambda a: a @ turn)
 
     def shift(self) -> Case:
-        vector = self.rng.normal(size=self.case.arrays["features"].shape[1])
+        vector = self.rng.normal(size=self.case.arrays["target_features"].shape[1])
         return self.on_features(lambda a: a + vector)
 
     def scale(self) -> Case:

@@ -8,10 +8,22 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Int
 
 from trfjax.arrays import check_probs, labelled_rows, safe_divide, safe_log
+from trfjax.atoms.atoms import Atoms
+from trfjax.scores.spec import (
+    OfSums,
+    PerInstance,
+    ScoreSpec,
+    entropy_bounds,
+    laws,
+    minus_entropy,
+)
 from trfjax.typing import IGNORE, ArrayInput, Labels, Probs, Weights
+
+TOGETHER = 16  # resamples worked on at a time
 
 
 def leep(
@@ -67,14 +79,14 @@ def leep(
             "source_probs", probs, rows.weights,
             instead="Pass probabilities, or logits with from_logits=True.",
         )  # fmt: skip
-    return leep_core(
+    return _leep(
         probs, rows.labels, rows.weights,
         num_classes=rows.num_classes, reduction=reduction,
     )  # fmt: skip
 
 
 @functools.partial(jax.jit, static_argnames=("num_classes", "reduction"))
-def leep_core(
+def _leep(
     probs: Probs,
     labels: Labels,
     weights: Weights,
@@ -93,3 +105,81 @@ def leep_core(
     # Its own probabilities enter the conditional, so `explained` is 0 only for a row
     # of weight 0, or by underflow.
     return jnp.sum(share * safe_log(explained))
+
+
+def leep_of_atoms(
+    atoms: Atoms, multiplicities: Float[np.ndarray, "b i"]
+) -> Float[np.ndarray, " b"]:
+    """LEEP of all pixels of every resample, from atoms of probabilities; see `leep`.
+
+    Every pixel stands where the mean of the pixels of its atom and label is: what this
+    changes is of second order in the scatter within those.
+
+    Args:
+        atoms: of the source-class probabilities of the target pixels.
+        multiplicities: how often every image counts in a resample.
+
+    Returns:
+        NaN for a resample without a pixel.
+    """
+    probs = atoms.means.astype(np.float64)
+    found = []
+    for start in range(0, len(multiplicities), TOGETHER):
+        mass = atoms.histograms(multiplicities[start : start + TOGETHER])
+        mass = mass.astype(np.float64)  # (b, m, y)
+        joint = np.einsum("bmy,myz->byz", mass, probs)
+        explained = np.einsum("byz,myz->bmy", _given(joint), probs)
+        terms = mass * np.log(np.where(mass > 0, explained, 1))
+        total = mass.sum(axis=(1, 2))
+        sums = terms.sum(axis=(1, 2))
+        found.append(np.where(total > 0, sums / np.where(total > 0, total, 1), np.nan))
+    return np.concatenate(found)
+
+
+def label_joint(
+    probs: Float[np.ndarray, "n z"], labels: Int[np.ndarray, " n"], *, num_classes: int
+) -> Float[np.ndarray, "y z"]:
+    """Return the sum of the probabilities of every target class, in float64."""
+    joint = np.zeros((num_classes, probs.shape[1]))
+    np.add.at(joint, labels, probs)
+    return joint
+
+
+def pixel_leep(
+    joint: Float[np.ndarray, "y z"],
+    probs: Float[np.ndarray, "n z"],
+    labels: Int[np.ndarray, " n"],
+) -> Float[np.ndarray, " n"]:
+    r"""Return `log \sum_z P(y_i|z) p_iz` of every pixel, in nats, at most 0.
+
+    Args:
+        joint: sum of the probabilities by target class, over all pixels.
+        probs: of the source's classes, rows that sum to 1.
+        labels: target classes.
+    """
+    explained = np.sum(_given(joint)[labels] * probs, axis=1)
+    # Its own probabilities are in the joint, so it is 0 by underflow only.
+    return np.log(np.maximum(explained, np.finfo(float).tiny))
+
+
+def _given(joint: Float[np.ndarray, "*b y z"]) -> Float[np.ndarray, "*b y z"]:
+    """Return P(y | z); 0 for a source class without mass."""
+    total = joint.sum(axis=-2, keepdims=True)
+    return np.divide(joint, total, out=np.zeros_like(joint), where=total > 0)
+
+
+SPEC = ScoreSpec(
+    name="leep",
+    function=leep,
+    inputs=("target_probs",),
+    title="LEEP",
+    unit="nats",
+    bounds=entropy_bounds,
+    floor=minus_entropy,
+    laws=laws("source_names", "duplicates"),
+    space="probs",
+    of_sums=OfSums(tables=("target_atoms",), replicates=leep_of_atoms),
+    per_instance=PerInstance(fit=label_joint, score=pixel_leep, additive=True),
+    merging_targets="not lower",
+    rtol=1e-6,
+)

@@ -14,13 +14,17 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Bool, Float
 
 from trfjax.arrays import is_traced, labelled_rows, safe_divide
+from trfjax.atoms.moments import Moments
 from trfjax.errors import ScoreWarning
+from trfjax.scores.spec import OfSums, ScoreSpec, laws, unbounded
+from trfjax.scores.whitening import default_rcond, dot
 from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
 
 MODES = ("exact", "reference", "reference-2021")
 # The search for t = alpha / beta, relative to the largest eigenvalue of F F^T.
 LOWEST, HIGHEST, GRID, REFINE = 1e-10, 1e6, 64, 40
 GOLDEN = (5**0.5 - 1) / 2
+TOGETHER = 16  # resamples worked on at a time
 
 
 def logme(
@@ -122,23 +126,6 @@ def _problems(found: _LogME, n: float, d: int, mode: str) -> list[str]:
     return problems
 
 
-@functools.partial(jax.jit, static_argnames=("num_classes", "mode", "intercept"))
-def logme_core(
-    features: Features,
-    labels: Labels,
-    weights: Weights,
-    *,
-    num_classes: int,
-    mode: str = "exact",
-    intercept: bool = False,
-) -> Float[Array, ""]:
-    """Return LogME of indexed labels; rows of weight 0 count for nothing."""
-    return _logme(
-        features, labels, weights,
-        num_classes=num_classes, mode=mode, intercept=intercept,
-    ).score  # fmt: skip
-
-
 class Spectrum(NamedTuple):
     """The columns in the basis of the features."""
 
@@ -160,15 +147,15 @@ def _logme(
 ) -> _LogME:
     n = weights.sum()
     columns = jax.nn.one_hot(labels, num_classes, dtype=features.dtype)
-    present = _dot(weights, columns) > 0
+    present = dot(weights, columns) > 0
     if intercept:
-        features = features - _dot(weights / n, features)
-        columns = columns - _dot(weights / n, columns)
+        features = features - dot(weights / n, features)
+        columns = columns - dot(weights / n, columns)
     root = jnp.sqrt(weights)[:, None]
     design, columns = root * features, root * columns
     left, size, right = jnp.linalg.svd(stop_gradient(design), full_matrices=False)
-    coordinates = _dot(left.T, columns)  # (k, c)
-    rest = jnp.sum(jnp.square(columns - _dot(left, coordinates)), axis=0)
+    coordinates = dot(left.T, columns)  # (k, c)
+    rest = jnp.sum(jnp.square(columns - dot(left, coordinates)), axis=0)
     problem = Spectrum(size**2, jnp.square(coordinates.T), rest, n)
     if mode == "exact":
         t, lowest, highest = _maximise(problem)
@@ -177,11 +164,11 @@ def _logme(
         # minimum over m of |Fm - y|^2 + t |m|^2, and d log det(F^T F + t I) is
         # 2 <F (F^T F + t I)^-1, dF>. Singular vectors need no derivative.
         ridge = size[:, None] / (size[:, None] ** 2 + t)  # (k, c)
-        m = _dot(right.T, ridge * coordinates)
-        misfit = jnp.sum(jnp.square(_dot(design, m) - columns), axis=0)
+        m = dot(right.T, ridge * coordinates)
+        misfit = jnp.sum(jnp.square(dot(design, m) - columns), axis=0)
         misfit += t * jnp.sum(jnp.square(m), axis=0)
         share = present / present.sum()
-        pull = _dot(left * _dot(ridge, share), right)
+        pull = dot(left * dot(ridge, share), right)
         bound = -0.5 * jnp.sum(share * jnp.log(jnp.where(present, misfit, 1)))
         bound -= jnp.sum(pull * design) / n
     else:
@@ -197,11 +184,6 @@ def _logme(
         score = jnp.where(present.sum() > 1, score, jnp.nan)
     score = stop_gradient(score) + (bound - stop_gradient(bound))
     return _LogME(score, present, lowest & present, highest & present)
-
-
-def best_evidence(problem: Spectrum) -> Float[Array, " c"]:
-    """Return the largest evidence of every column per instance."""
-    return evidence(problem, _maximise(problem)[0])
 
 
 def evidence(problem: Spectrum, t: Float[Array, "*g c"]) -> Float[Array, "*g c"]:
@@ -272,5 +254,65 @@ def _reference(problem: Spectrum, *, d: int, mode: str) -> Float[Array, ""]:
     return (total - beta * (misfit + extra) - alpha * (length + extra)) / (2 * n)
 
 
-def _dot(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision="highest")
+def logme_of_moments(
+    moments: Moments, multiplicities: Float[np.ndarray, "b i"]
+) -> Float[np.ndarray, " b"]:
+    """LogME of all pixels of every resample; see `logme`.
+
+    The decomposition is in float64.
+
+    Args:
+        moments: counts, sums and products of the features by image.
+        multiplicities: how often every image counts in a resample.
+    """
+    found = []
+    for counts, sums, products in zip(*moments.pooled(multiplicities), strict=True):
+        values, vectors = np.linalg.eigh(products)
+        # Rounding fakes eigenvalues below this; their directions hold nothing.
+        kept = values > max(values[-1], 0) * default_rcond(len(values)) ** 2
+        values, turned = values[kept], sums @ vectors[:, kept]
+        along = turned**2 / values
+        rest = np.maximum(counts - along.sum(axis=1), 0)
+        room = len(kept) - len(values)  # one shape for all resamples
+        values = np.pad(values[::-1], (0, room))
+        along = np.pad(along[:, ::-1], ((0, 0), (0, room)))
+        found.append((values, along, rest, counts.sum(), counts > 0))
+    if not found:
+        return np.zeros(0)
+    columns = [jnp.asarray(np.stack(part)) for part in zip(*found, strict=True)]
+    return np.asarray(_evidence(*columns), np.float64)
+
+
+@jax.jit
+def _evidence(
+    values: Array, along: Array, rest: Array, n: Array, present: Array
+) -> Array:
+    def one(parts: tuple[Array, ...]) -> Array:
+        *spectrum, present = parts
+        problem = Spectrum(*spectrum)
+        value = evidence(problem, _maximise(problem)[0])
+        return jnp.sum(jnp.where(present, value, 0)) / present.sum()
+
+    return jax.lax.map(one, (values, along, rest, n, present), batch_size=TOGETHER)
+
+
+def evidence_without_features(share: Float[np.ndarray, " c"]) -> float:
+    """Return LogME where no feature explains anything: noise of the best size."""
+    share = share[share > 0]
+    return float(-0.5 * np.mean(np.log(2 * np.pi) + 1 + np.log(share)))
+
+
+SPEC = ScoreSpec(
+    name="logme",
+    function=logme,
+    inputs=("target_features",),
+    title="LogME",
+    unit="nats per sample",
+    bounds=unbounded,
+    floor=evidence_without_features,
+    laws=laws("rotation", "scale", "zero_feature"),
+    of_sums=OfSums(tables=("target_moments",), replicates=logme_of_moments),
+    # A mean over the classes that occur: it jumps when the last image of one is left
+    # out, which the jackknife would take for a bias.
+    smooth=False,
+)

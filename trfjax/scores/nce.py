@@ -7,9 +7,18 @@ from collections.abc import Collection
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from trfjax.arrays import as_labels, index_labels, row_weights
+from trfjax.scores.spec import (
+    OfSums,
+    PerInstance,
+    ScoreSpec,
+    entropy_bounds,
+    laws,
+    minus_entropy,
+)
 from trfjax.transport.conditional import entropy_given_rows
 from trfjax.typing import IGNORE, ArrayInput, Labels, Weights
 
@@ -61,14 +70,14 @@ def nce(
         setting="num_source_classes",
     )  # fmt: skip
     y, targets = index_labels("target_labels", target, known, num_classes, ignore)
-    return nce_core(
+    return _nce(
         jnp.asarray(z, jnp.int32), jnp.asarray(y, jnp.int32), jnp.asarray(known),
         sources=len(sources), targets=len(targets),
     )  # fmt: skip
 
 
 @functools.partial(jax.jit, static_argnames=("sources", "targets"))
-def nce_core(
+def _nce(
     source: Labels, target: Labels, weights: Weights, *, sources: int, targets: int
 ) -> Float[Array, ""]:
     """Return NCE of indexed labels; rows of weight 0 count for nothing."""
@@ -88,3 +97,77 @@ def label_counts(
     """Return the weighted contingency table of two labellings."""
     cells = jnp.zeros(sources * targets, weights.dtype)
     return cells.at[source * targets + target].add(weights).reshape(sources, targets)
+
+
+def nce_of_counts(
+    counts: Float[np.ndarray, "i z c"], multiplicities: Float[np.ndarray, "b i"]
+) -> Float[np.ndarray, " b"]:
+    """NCE of all pixels of every resample; exact. See `nce`.
+
+    Args:
+        counts: pixels by image, predicted and given label.
+        multiplicities: how often every image counts in a resample.
+
+    Returns:
+        NaN for a resample without a pixel.
+    """
+    many = np.asarray(multiplicities, np.float64)
+    joint = np.tensordot(many, counts.astype(np.float64), axes=1)
+    total = joint.sum(axis=(1, 2))
+    terms = joint * np.log(np.where(joint > 0, _given(joint), 1))
+    sums = terms.sum(axis=(1, 2))
+    return np.where(total > 0, sums / np.where(total > 0, total, 1), np.nan)
+
+
+def prediction_counts(
+    predictions: Int[np.ndarray, " n"],
+    labels: Int[np.ndarray, " n"],
+    *,
+    num_classes: int,
+    num_source_classes: int,
+) -> Float[np.ndarray, "z c"]:
+    """Return pixels by predicted and given label."""
+    counts = np.zeros((num_source_classes, num_classes))
+    np.add.at(counts, (predictions, labels), 1)
+    return counts
+
+
+def pixel_nce(
+    counts: Float[np.ndarray, "z c"],
+    predictions: Int[np.ndarray, " n"],
+    labels: Int[np.ndarray, " n"],
+) -> Float[np.ndarray, " n"]:
+    """Return `log P(y_i | z_i)` of every pixel, in nats, at most 0.
+
+    Args:
+        counts: all pixels by predicted and given label.
+        predictions: source classes.
+        labels: target classes.
+    """
+    given = _given(counts)[predictions, labels]
+    return np.log(np.maximum(given, np.finfo(float).tiny))
+
+
+def _given(joint: Float[np.ndarray, "*b z c"]) -> Float[np.ndarray, "*b z c"]:
+    """Return P(y | z); 0 for a source class without a pixel."""
+    total = joint.sum(axis=-1, keepdims=True)
+    return np.divide(joint, total, out=np.zeros_like(joint), where=total > 0)
+
+
+SPEC = ScoreSpec(
+    name="nce",
+    function=nce,
+    inputs=("target_predictions",),
+    title="NCE",
+    unit="nats",
+    bounds=entropy_bounds,
+    floor=minus_entropy,
+    laws=laws("source_names", "duplicates"),
+    space="probs",
+    of_sums=OfSums(tables=("target_counts",), replicates=nce_of_counts),
+    per_instance=PerInstance(fit=prediction_counts, score=pixel_nce, additive=True),
+    merging_targets="not lower",
+    merging_sources="not higher",
+    differentiable=False,
+    rtol=1e-6,
+)

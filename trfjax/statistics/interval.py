@@ -13,9 +13,6 @@ from scipy.stats import t as student
 from trfjax.typing import ArrayInput
 
 IntervalMethod = Literal["jackknife", "bca", "percentile"]
-# Scores whose bias the jackknife cannot tell: LogME is a mean over the classes that
-# occur, and jumps when the last image of a class is left out.
-ROUGH = ("logme",)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,8 +19,9 @@ from trfjax.data.dataset import Dataset
 from trfjax.errors import DataError
 from trfjax.files import digest, read_json, write_json
 from trfjax.models.checkpoint import load_model
-from trfjax.ranking.rank import METRICS, Source, rank
+from trfjax.ranking.rank import Source, rank
 from trfjax.ranking.result import Ranking
+from trfjax.scores import DEFAULT
 from trfjax.state import ModelCard, TrainedModel
 from trfjax.studies.runs import MODEL, DataSpec
 from trfjax.studies.sources import train_to
@@ -47,7 +48,7 @@ class Study:
     recipe: Recipe = dataclasses.field(default_factory=Recipe)
     finetune: Recipe = FINETUNE
     seeds: tuple[int, ...] = (0, 1)  # of the shots and the fine-tuning
-    metrics: tuple[str, ...] = METRICS
+    metrics: tuple[str, ...] = DEFAULT
     pixels: int | Literal["all"] = "all"
     repeats: int = 10
     seed: int = 0

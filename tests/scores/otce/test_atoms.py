@@ -1,7 +1,6 @@
 import inspect
 import warnings
 
-import jax
 import numpy as np
 import pytest
 
@@ -14,7 +13,6 @@ from tests.transport.reference import (
 from trfjax.atoms.compress import compress
 from trfjax.errors import ScoreWarning
 from trfjax.scores.otce.atoms import otce_atoms, otce_atoms_replicates
-from trfjax.scores.otce.otce import otce
 from trfjax.transport.problem import Settings
 
 TIGHT = Settings(tolerance=1e-6, joint_tolerance=1e-7)
@@ -88,25 +86,28 @@ def test_fewer_atoms_come_close_and_say_how_close():
     assert last < 5e-3
 
 
-def test_the_public_score_takes_all_pixels():
+def test_the_same_pixels_give_the_same_score():
     source, target = sides(300, 300)
-    found, same = (
-        otce(*source, *target, key=0, pixels="all", atoms=200) for _ in range(2)
-    )
+    left, right = compress(*source, atoms=200), compress(*target, atoms=200)
+    found, same = otce_atoms(left, right), otce_atoms(left, right)
     assert float(found.score) == float(same.score) == -float(found.task_difference)
     assert known(found).atoms == (200, 200)
-    relative = otce(
-        *source, *target, key=0, pixels="all", relative_epsilon=True, epsilon=0.5
-    )
+    relative = otce_atoms(left, right, relative_epsilon=True, epsilon=0.5)
     cost = ((source[0][:, None] - target[0][None]) ** 2).sum(-1).mean()
     assert float(relative.epsilon) == pytest.approx(0.5 * cost, rel=1e-4)
+    # One image, once: the score itself.
+    once = otce_atoms_replicates(
+        left, right, np.ones((1, 1), np.float32), relative_epsilon=True, epsilon=0.5
+    )
+    assert once[0] == pytest.approx(float(relative.score), abs=1e-4)
 
 
 def test_class_names_are_ids_and_an_unused_one_changes_nothing():
     (x, ys), target = sides(200, 200)
-    plain = otce(x, ys, *target, key=0, pixels="all")
-    other = otce(x, ys * 10 + 3, *target, key=0, pixels="all", ignore=999)
-    wider = otce(x, ys, *target, key=0, pixels="all", num_source_classes=9)
+    right = compress(*target)
+    plain = otce_atoms(compress(x, ys), right)
+    other = otce_atoms(compress(x, ys * 10 + 3, ignore=999), right)
+    wider = otce_atoms(compress(x, ys, num_classes=9), right)
     assert other.source_classes == (3, 13, 23, 33)
     for found in (other, wider):
         assert float(found.score) == pytest.approx(float(plain.score), abs=1e-6)
@@ -164,38 +165,22 @@ def test_too_few_atoms_for_the_epsilon_are_told():
     rng = np.random.default_rng(0)
     x, y = (rng.normal(size=(2000, 8)).astype(np.float32) * 4 for _ in range(2))
     labels = (x[:, 0] > 0).astype(int), (y[:, 0] > 0).astype(int)
+    sets = (compress(z, y, atoms=32) for z, y in zip((x, y), labels, strict=True))
     with pytest.warns(ScoreWarning, match="too few for these features"):
-        otce(
-            x, labels[0], y, labels[1], key=0, pixels="all", atoms=32,
-            feature_space="logits",
-        )  # fmt: skip
+        otce_atoms(*sets, feature_space="logits")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"atoms": 0}, "atoms: 0"),
-        ({"pixels": "some"}, "neither 'drawn' nor 'all'"),
-        ({"solver": "exact"}, "works on draws"),
+        ({"feature_space": "pixels"}, "feature_space: 'pixels' is none of probs"),
         ({"epsilon": -1.0}, "epsilon: -1.0"),
     ],
 )
 def test_bad_settings_are_refused(change, message):
-    source, target = sides(50, 50)
-    given = {"pixels": "all", "key": 0} | change
-    with pytest.raises((ValueError, TypeError), match=message):
-        inspect.unwrap(otce)(*source, *target, **given)
-
-
-def test_it_is_not_traced():
-    source, target = sides(50, 50)
-    with pytest.raises(TypeError, match="cannot be traced"):
-        jax.jit(
-            lambda x: otce(
-                x, source[1], *target, key=0, pixels="all",
-                num_source_classes=4, num_classes=3,
-            ).score
-        )(source[0])  # fmt: skip
+    source, target = (compress(*side) for side in sides(50, 50))
+    with pytest.raises(ValueError, match=message):
+        inspect.unwrap(otce_atoms)(source, target, **change)
 
 
 def test_widths_that_differ_are_refused():

@@ -102,6 +102,8 @@ def otce_atoms_replicates(
     *,
     source_multiplicities: Float[np.ndarray, "b j"] | None = None,
     epsilon: float = 0.1,
+    relative_epsilon: bool = False,
+    feature_space: FeatureSpace = "probs",
     settings: Settings | None = None,
 ) -> np.ndarray:
     """Return the OTCE score of every resample of target images, `(b,)`.
@@ -114,9 +116,14 @@ def otce_atoms_replicates(
         target: atoms of the target.
         multiplicities: how often every target image occurs in a resample.
         source_multiplicities: likewise for the source; by default each occurs once.
-        epsilon: as used by the score, after `relative_epsilon`.
+        epsilon: as `otce_atoms` takes it, and so the others.
+        relative_epsilon: multiply epsilon by the mean cost of all images.
+        feature_space: what the features are.
         settings: stopping rule.
     """
+    _check(source, target, epsilon, feature_space)
+    if relative_epsilon:
+        epsilon = epsilon * _mean_cost(source, target)
     sources = source.histograms(source_multiplicities)
     sources = sources if sources.ndim == 3 else sources[None]
     found = couple_resampled(

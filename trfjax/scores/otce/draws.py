@@ -23,6 +23,7 @@ from trfjax.scores.otce.result import (
     average,
     not_converged,
 )
+from trfjax.scores.spec import Setting
 from trfjax.transport.conditional import entropy_given_rows
 from trfjax.transport.exact import exact_joint
 from trfjax.transport.joint import Transport, couple_many
@@ -33,6 +34,12 @@ from trfjax.typing import (
     FeatureSpace,
     PRNGKeyArray,
 )
+
+# What a ranking says of drawing and coupling; see `Setting`.
+SETTINGS: tuple[Setting, ...] = (
+    "num_samples", "repeats", "epsilon", "relative_epsilon", "key", "feature_space",
+    "solver",
+)  # fmt: skip
 
 # From a batch of problems to problems of another cost, and how much the squared
 # distances of the new points exceed that cost in the mean, for every problem.

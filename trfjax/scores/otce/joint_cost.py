@@ -13,8 +13,11 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from trfjax.arrays import is_traced, safe_divide
-from trfjax.scores.otce.draws import mean_cost, score_draws
-from trfjax.scores.otce.result import OtceResult, Solver
+from trfjax.scores.otce.draws import SETTINGS, mean_cost, score_draws
+from trfjax.scores.otce.otce import trial
+from trfjax.scores.otce.resampled import resampled_draws
+from trfjax.scores.otce.result import OtceResult, Solver, details_of
+from trfjax.scores.spec import ScoreSpec, entropy_bounds, laws, minus_entropy
 from trfjax.transport.exact import exact_joint
 from trfjax.transport.joint import couple_many
 from trfjax.transport.problem import Problem, Settings
@@ -279,3 +282,24 @@ def _exact(problems: Problem) -> Float[Array, "k s t"]:
             one = np.ones((count, 1))
             found[k, s, t] = exact_joint(left[:count], one, right[:count], one)[2]
     return jnp.asarray(found, problems.source.dtype)
+
+
+SPEC = ScoreSpec(
+    name="jc_otce",
+    function=jc_otce,
+    inputs=("source_features", "source_labels", "target_features"),
+    title="JC-OTCE",
+    unit="nats",
+    bounds=entropy_bounds,
+    floor=minus_entropy,
+    laws=laws(
+        "source_names", "duplicates", "rotation", "shift", "scale", "zero_feature"
+    ),
+    space="probs",
+    settings=SETTINGS,
+    details=details_of,
+    resampled=resampled_draws,
+    weighted=False,
+    rtol=1e-4,
+    trial=trial,
+)

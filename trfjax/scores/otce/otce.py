@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import jax
+import numpy as np
 from jaxtyping import Array
 
-from trfjax.arrays import is_traced
-from trfjax.atoms.compress import ATOMS, compress
-from trfjax.scores.otce.atoms import otce_atoms
-from trfjax.scores.otce.draws import check_sides, score_draws
-from trfjax.scores.otce.result import OtceResult, Solver
+from trfjax.scores.otce.atoms import otce_atoms, otce_atoms_replicates
+from trfjax.scores.otce.draws import SETTINGS, score_draws
+from trfjax.scores.otce.pixels import fit_pixels, pixel_otce
+from trfjax.scores.otce.resampled import resampled_draws
+from trfjax.scores.otce.result import OtceResult, Solver, details_of
+from trfjax.scores.spec import (
+    OfSums,
+    PerInstance,
+    ScoreSpec,
+    entropy_bounds,
+    laws,
+    minus_entropy,
+)
 from trfjax.transport.problem import Settings
 from trfjax.typing import IGNORE, ArrayInput, FeatureSpace, PRNGKeyArray
 
@@ -24,8 +33,6 @@ def otce(
     *,
     num_samples: int = 10_000,
     repeats: int = 10,
-    pixels: Literal["drawn", "all"] = "drawn",
-    atoms: int = ATOMS,
     epsilon: float | Array = 0.1,
     relative_epsilon: bool = False,
     key: PRNGKeyArray | int,
@@ -46,6 +53,7 @@ def otce(
 
     Both sides are features of the *same* source network. All draws are solved in one
     jitted call; the plan is never returned. Differentiable in both feature arrays.
+    `otce_atoms` takes every pixel instead, from what `compress` makes of both sides.
 
     Args:
         source_features: `(n, d)` rows or `(b, h, w, d)` maps.
@@ -55,10 +63,6 @@ def otce(
         num_samples: instances drawn from each side, without replacement; where a side
             has fewer, all of them.
         repeats: number of draws the score is averaged over.
-        pixels: `"drawn"`, as published; `"all"` compresses every pixel of each side
-            into `atoms` weighted points and solves once: see `compress` and
-            `otce_atoms`. Not under jit, no gradient; `solver` stays `"fast"`.
-        atoms: points a side is compressed into at most.
         epsilon: entropic regularisation, in units of the squared distance.
         relative_epsilon: multiply epsilon by the mean cost of the draw.
         key: a JAX key, or an int to make one from.
@@ -83,45 +87,59 @@ def otce(
         term and the sampling of pixels: Tan, Li and Huang, "Transferability-Guided
         Cross-Domain Cross-Task Transfer Learning", 2022.
     """
-    if pixels == "all":
-        if solver != "fast":
-            raise ValueError(f"solver: {solver!r} works on draws; atoms need 'fast'")
-        return _of_all(
-            (source_features, source_labels, num_source_classes),
-            (target_features, target_labels, num_classes),
-            atoms, key, ignore, feature_space, epsilon=epsilon,
-            relative_epsilon=relative_epsilon, settings=settings,
-        )  # fmt: skip
-    if pixels != "drawn":
-        raise ValueError(f"pixels: {pixels!r} is neither 'drawn' nor 'all'")
     return score_draws(
         (source_features, source_labels, num_source_classes),
         (target_features, target_labels, num_classes),
-        num_samples=num_samples, repeats=repeats, epsilon=epsilon,
-        relative_epsilon=relative_epsilon, key=key, feature_space=feature_space,
-        solver=solver, ignore=ignore, settings=settings,
-    )  # fmt: skip
-
-
-def _of_all(
-    source: tuple[ArrayInput, ArrayInput, int | None],
-    target: tuple[ArrayInput, ArrayInput, int | None],
-    atoms: int,
-    key: PRNGKeyArray | int,
-    ignore: int,
-    feature_space: FeatureSpace,
-    **settings: Any,
-) -> OtceResult:
-    """Compress both sides and couple their atoms."""
-    if is_traced(source[0], source[1], target[0], target[1], settings["epsilon"]):
-        raise TypeError("pixels='all' runs on the host and cannot be traced by jit")
-    check_sides(source, target, feature_space=feature_space, ignore=ignore)
-    seed = key if isinstance(key, int) else int(jax.random.bits(key) >> 1)
-    left, right = (
-        compress(
-            features, labels, atoms=atoms, num_classes=count, ignore=ignore, seed=seed
-        )
-        for features, labels, count in (source, target)
+        num_samples=num_samples,
+        repeats=repeats,
+        epsilon=epsilon,
+        relative_epsilon=relative_epsilon,
+        key=key,
+        feature_space=feature_space,
+        solver=solver,
+        ignore=ignore,
+        settings=settings,
     )
-    settings["epsilon"] = float(settings["epsilon"])
-    return otce_atoms(left, right, feature_space=feature_space, **settings)
+
+
+def trial() -> dict[str, Any]:
+    """Return settings under which made-up features of any size make a fair case."""
+    double = jax.dtypes.canonicalize_dtype(np.float64) == np.float64
+    tight = 1e-11 if double else 1e-5
+    return {
+        "key": 0,
+        "repeats": 2,
+        "feature_space": "penultimate",
+        "relative_epsilon": True,
+        "settings": Settings(tolerance=tight, joint_tolerance=tight),
+    }
+
+
+SPEC = ScoreSpec(
+    name="otce",
+    function=otce,
+    inputs=("source_features", "source_labels", "target_features"),
+    title="OTCE",
+    unit="nats",
+    bounds=entropy_bounds,
+    floor=minus_entropy,
+    laws=laws(
+        "source_names", "duplicates", "rotation", "shift", "scale", "zero_feature"
+    ),
+    space="probs",
+    settings=SETTINGS,
+    details=details_of,
+    resampled=resampled_draws,
+    of_sums=OfSums(
+        tables=("source_atoms", "target_atoms"),
+        score=otce_atoms,
+        replicates=otce_atoms_replicates,
+        settings=("epsilon", "relative_epsilon", "feature_space"),
+    ),
+    per_instance=PerInstance(fit=fit_pixels, score=pixel_otce, additive=False),
+    weighted=False,
+    merging_targets="not lower",
+    merging_sources="not higher",
+    rtol=1e-4,
+    trial=trial,
+)

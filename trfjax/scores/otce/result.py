@@ -125,3 +125,28 @@ def not_converged(result: OtceResult) -> str:
         f"{int(result.draws.iterations.max())} iterations). Raise epsilon, use "
         "relative_epsilon=True, or allow more iterations in settings."
     )
+
+
+def details_of(result: OtceResult) -> dict[str, Any]:
+    """Return the parts of a result as plain numbers."""
+    found = result.quantisation
+    atoms = {}
+    if found is not None:
+        atoms = {
+            "atoms": list(found.atoms),
+            "quantisation_effect": float(found.effect),
+            "scatter": float(found.scatter),
+        }
+    return {
+        **atoms,
+        "task_difference": float(result.task_difference),
+        "domain_difference": float(result.domain_difference),
+        "label_joint": np.asarray(result.label_joint).tolist(),
+        "marginal_error": float(result.marginal_error),
+        "converged": bool(result.converged),
+        "iterations": int(np.max(result.draws.iterations)),
+        "epsilon": float(result.epsilon),
+        "num_samples": list(result.num_samples),
+        "repeats": result.repeats,
+        "per_draw": np.asarray(result.draws.task_difference).tolist(),
+    }

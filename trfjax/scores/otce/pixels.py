@@ -1,0 +1,126 @@
+"""OTCE as a mean over target pixels, of which only some were coupled."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.special import logsumexp
+
+from trfjax.transport.problem import Problem, Settings
+from trfjax.transport.sinkhorn import solve
+
+BLOCK = 20_000  # target pixels whose plan is formed at a time
+EPSILON = 0.1  # as OTCE on probabilities
+
+
+class PixelPlan(NamedTuple):
+    """The potentials of the source side, from which the plan of any pixel follows."""
+
+    source: Float[np.ndarray, "n d"]  # centred features
+    marks: Float[np.ndarray, "n s"]  # one-hot source labels
+    offset: Float[np.ndarray, " d"]  # mean of the target features coupled
+    log_scale: Float[np.ndarray, " n"]
+    joint: Float[np.ndarray, "s t"]
+    epsilon: float
+
+    def shares(
+        self, target_features: Float[np.ndarray, "m d"]
+    ) -> Float[np.ndarray, "m s"]:
+        """Return the source labels that the plan sends to every pixel."""
+        found = [
+            np.zeros((0, self.marks.shape[1])),
+            *(
+                self._shares(target_features[start : start + BLOCK])
+                for start in range(0, len(target_features), BLOCK)
+            ),
+        ]
+        return np.concatenate(found)
+
+    def _shares(self, features: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m s"]:
+        # The column of a pixel y is exp(2/eps x.y + log_scale) up to its own potential,
+        # which makes it sum to 1.
+        near = (features - self.offset) @ self.source.T
+        exponent = self.log_scale + 2 / self.epsilon * near
+        exponent -= logsumexp(exponent, axis=1, keepdims=True)
+        return np.exp(exponent) @ self.marks
+
+
+def fit_pixels(
+    source_features: Float[np.ndarray, "n d"],
+    source_labels: Int[np.ndarray, " n"],
+    target_features: Float[np.ndarray, "m d"],
+    target_labels: Int[np.ndarray, " m"],
+    *,
+    num_source_classes: int,
+    num_classes: int,
+    epsilon: float = EPSILON,
+) -> PixelPlan:
+    """Couple some pixels of each side; the plan extends to all of the target.
+
+    Args:
+        source_features: of the source pixels.
+        source_labels: their class indices.
+        target_features: of the target pixels.
+        target_labels: likewise.
+        num_source_classes: number of source classes.
+        num_classes: number of target classes.
+        epsilon: entropic regularisation, in units of the squared distance.
+    """
+    x, y = (np.asarray(part, np.float32) for part in (source_features, target_features))
+    x, offset = x - x.mean(axis=0), y.mean(axis=0)
+    marks = np.eye(num_source_classes, dtype=np.float32)[source_labels]
+    problem = Problem(
+        source=jnp.asarray(x),
+        target=jnp.asarray(y - offset),
+        source_weights=jnp.full(len(x), 1 / len(x)),
+        target_weights=jnp.full(len(y), 1 / len(y)),
+        source_labels=jnp.asarray(marks),
+        target_labels=jnp.eye(num_classes)[target_labels],
+    )
+    run = jax.jit(solve, static_argnames=("settings",))
+    solution = run(problem, jnp.asarray(epsilon), settings=Settings())
+    return PixelPlan(
+        source=x,
+        marks=marks,
+        offset=offset,
+        log_scale=np.asarray(solution.log_scale, np.float64),
+        joint=np.asarray(solution.joint, np.float64),
+        epsilon=epsilon,
+    )
+
+
+def pixel_otce(
+    plan: PixelPlan,
+    features: Float[np.ndarray, "n d"],
+    labels: Int[np.ndarray, " n"],
+) -> Float[np.ndarray, " n"]:
+    """Return the score of every pixel, in nats, at most 0.
+
+    Args:
+        plan: of the pixels that were coupled.
+        features: of the target pixels, those or others.
+        labels: their class indices.
+    """
+    return pixel_entropy(plan.shares(features), labels, plan.joint)
+
+
+def pixel_entropy(
+    shares: Float[np.ndarray, "n s"],
+    labels: Int[np.ndarray, " n"],
+    joint: Float[np.ndarray, "s t"],
+) -> Float[np.ndarray, " n"]:
+    r"""Return `\sum_s P(s|i) log P(y_i|s)` of every pixel, in nats, at most 0.
+
+    Args:
+        shares: source labels that the plan sends to every pixel, rows that sum to 1.
+        labels: target classes.
+        joint: mass of the plan between source and target labels.
+    """
+    rows = joint.sum(axis=1, keepdims=True)
+    given = np.divide(joint, rows, out=np.zeros_like(joint), where=rows > 0)
+    logs = np.log(np.maximum(given, np.finfo(float).tiny))
+    return np.sum(shares * logs.T[labels], axis=1)

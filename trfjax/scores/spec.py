@@ -1,0 +1,222 @@
+"""What a score is: all that ranking, intervals, plots, report and commands know of it.
+
+A file of a score ends with its `SPEC`, and `SCORES` names the file; see there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+from jaxtyping import Float
+
+from trfjax.typing import AnyArray, ArrayInput, FeatureSpace
+
+# What a score reads, by argument. `features` are rows of the feature space that was
+# asked for, the others rows of just what they are called; `predictions` are source
+# classes, `images` the image of every row. The last two are no arrays of rows: the
+# source network and the target data set, for scores that need derivatives.
+Input: TypeAlias = Literal[
+    "source_features", "source_logits", "source_probs", "source_levels",
+    "source_predictions", "source_images", "source_labels",
+    "target_features", "target_logits", "target_probs", "target_levels",
+    "target_predictions", "target_images",
+    "network", "target_data",
+]  # fmt: skip
+# Sums over images, by argument: `Atoms` and `Moments` of the feature space, and pixels
+# by image, predicted and given label, `(i, z, c)`.
+Table: TypeAlias = Literal[
+    "source_atoms", "source_moments", "source_counts",
+    "target_atoms", "target_moments", "target_counts",
+]  # fmt: skip
+# What a ranking was asked for and a function may take.
+Setting: TypeAlias = Literal[
+    "num_samples", "repeats", "epsilon", "relative_epsilon", "key", "feature_space",
+    "solver",
+]  # fmt: skip
+Law: TypeAlias = Literal[
+    "order",  # of the instances
+    "target_names",  # any ids for the target classes, and ids without an instance
+    "source_names",  # any order of the source classes
+    "duplicates",  # every instance twice
+    "rotation",  # of the features, of both sides together
+    "shift",  # by a vector, likewise
+    "scale",  # by a number, likewise
+    "zero_feature",  # one more feature that is 0 everywhere
+]
+Direction: TypeAlias = Literal["not lower", "not higher"]
+LabelKind: TypeAlias = Literal["ids", "values", "none"]
+Bounds: TypeAlias = Callable[[np.ndarray, Mapping[str, AnyArray]], tuple[float, float]]
+Floor: TypeAlias = Callable[[Float[np.ndarray, " c"]], float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OfSums:
+    """A score of every pixel, from sums over images.
+
+    `replicates(*tables, multiplicities, **settings)` takes `(b, i)`, how often every
+    image counts, and returns `(b,)`: a row of ones gives the score itself, NaN stands
+    where a resample has none. `score(*tables, **settings)` returns a result with parts
+    where there are some.
+    """
+
+    tables: tuple[Table, ...]
+    replicates: Callable[..., np.ndarray]
+    score: Callable[..., Any] | None = None
+    settings: tuple[Setting, ...] = ()  # of both
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PerInstance:
+    """A score as a mean over target instances.
+
+    `fit(*inputs, target_labels, num_classes=)` takes what the score takes and returns
+    what all instances say together. `score(fitted, *target inputs, target_labels)`
+    returns `(n,)`, of any target instances. Where `additive`, what two parts of the
+    target say is the sum of both, so that no more than a part is in memory.
+    """
+
+    fit: Callable[..., Any]
+    score: Callable[..., np.ndarray]
+    additive: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoreSpec:
+    """A score, what it takes and gives, and the laws `check_score` holds it to.
+
+    `function(*inputs, target_labels, num_classes=, ignore=)` returns the score, or a
+    result with the attribute `score` and, where it has one, `standard_error`. It takes
+    `weights=` where `weighted`, `num_source_classes=` where it reads source ids, and
+    what `settings` names. With `labels="none"` it takes neither target labels nor
+    their number. Larger is more transferable.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    inputs: tuple[Input, ...]  # in the order of its arguments
+    title: str  # in plots and reports
+    unit: str  # "" where there is none
+    bounds: Bounds  # of target labels and arrays: the closed interval of values
+    laws: frozenset[Law]
+    floor: Floor | None = None  # of class shares: what a useless source reaches
+    labels: LabelKind = "ids"  # what the target labels are
+    space: FeatureSpace = "penultimate"  # of the features, atoms and moments it reads
+    settings: tuple[Setting, ...] = ()  # of a ranking, that the function takes
+    details: Callable[[Any], dict[str, Any]] | None = None  # of a result, for a record
+    # The score of resampled images from the result on drawn pixels, where that is
+    # cheaper than anew: (result, labels=, images=, resamples=, seed=) -> (b,).
+    resampled: Callable[..., np.ndarray] | None = None
+    of_sums: OfSums | None = None  # None: no form in sums, so pixels are drawn
+    per_instance: PerInstance | None = None
+    smooth: bool = True  # in the images, so that the jackknife can tell its bias
+    weighted: bool = True  # weights= are multiplicities, 0 leaves out
+    merging_targets: Direction | None = None  # the score after merging two classes
+    merging_sources: Direction | None = None
+    transforms: bool = True  # defined under jit and vmap
+    differentiable: bool = True  # in its floating-point arrays
+    rtol: float = 1e-5  # of float32 values, relative to max(1, |score|)
+    trial: Callable[[], dict[str, Any]] = dict  # settings `check_score` adds
+
+    def __post_init__(self) -> None:
+        of_sums = self.of_sums.tables if self.of_sums is not None else ()
+        for name, given, known in (
+            ("inputs", self.inputs, get_args(Input)),
+            ("settings", self.settings, get_args(Setting)),
+            ("of_sums", of_sums, get_args(Table)),
+        ):
+            for value in given:
+                if value not in known:
+                    raise ValueError(
+                        f"{name}: {value!r} is none of {', '.join(map(repr, known))}"
+                    )
+
+    @property
+    def two_sided(self) -> bool:
+        """Whether the score looks at source instances too."""
+        return any(name.startswith("source_") for name in self.inputs)
+
+    @property
+    def any_space(self) -> bool:
+        """Whether it reads any feature space, and not only its own."""
+        return any(name.endswith("_features") for name in self.inputs)
+
+    @property
+    def source_ids(self) -> tuple[str, ...]:
+        """The inputs that are ids of source classes."""
+        ids = ("_predictions", "source_labels")
+        return tuple(name for name in self.inputs if name.endswith(ids))
+
+    @property
+    def label(self) -> str:
+        """Title and unit, for an axis."""
+        return f"{self.title} ({self.unit or 'no unit'})"
+
+    def run(
+        self,
+        arrays: Mapping[str, ArrayInput],
+        target_labels: ArrayInput,
+        **settings: Any,
+    ) -> Any:
+        """Return what the function returns on the arrays of its inputs.
+
+        Args:
+            arrays: by name, see `Input`; there may be more than it needs.
+            target_labels: target ids, or values; not looked at where it needs none.
+            **settings: keyword arguments of the function.
+
+        Raises:
+            ValueError: an array that is missing.
+        """
+        missing = [name for name in self.inputs if name not in arrays]
+        if missing:
+            raise ValueError(
+                f"{self.name}: needs {', '.join(missing)}; got {', '.join(arrays)}"
+            )
+        given = [arrays[name] for name in self.inputs]
+        if self.labels == "none":
+            settings.pop("num_classes", None)
+            return self.function(*given, **settings)
+        return self.function(*given, target_labels, **settings)
+
+    def __call__(
+        self,
+        arrays: Mapping[str, ArrayInput],
+        target_labels: ArrayInput,
+        **settings: Any,
+    ) -> Any:
+        """Return the score alone; takes what `run` takes."""
+        result = self.run(arrays, target_labels, **settings)
+        return getattr(result, "score", result)
+
+
+def laws(*names: Law) -> frozenset[Law]:
+    """Return these laws and the two that every score keeps."""
+    return frozenset[Law](("order", "target_names", *names))
+
+
+def shares(labels: np.ndarray) -> Float[np.ndarray, " c"]:
+    """Return the share of every class that is present."""
+    return np.unique(labels, return_counts=True)[1] / labels.size
+
+
+def minus_entropy(share: Float[np.ndarray, " c"]) -> float:
+    """Return what a conditional entropy of labels reaches with a useless source."""
+    share = share[share > 0]
+    return float(np.sum(share * np.log(share)))
+
+
+def entropy_bounds(
+    labels: np.ndarray, arrays: Mapping[str, AnyArray]
+) -> tuple[float, float]:
+    """Return the bounds of minus an entropy of the labels given something."""
+    return minus_entropy(shares(labels)), 0.0
+
+
+def unbounded(
+    labels: np.ndarray, arrays: Mapping[str, AnyArray]
+) -> tuple[float, float]:
+    """Return the bounds of a score that may take any value."""
+    return -np.inf, np.inf
