@@ -307,3 +307,30 @@ def test_saved_features_without_a_head():
     for metric, message in {"nce": "no source head", "leep": "no 'probs'"}.items():
         found = rank([source], **{**QUICK, "metrics": (metric,)})
         assert message in found.cells[0].error
+
+
+@pytest.mark.parametrize("pixels", ["all", 120])
+def test_patients_are_resampled_with_all_their_images(pixels):
+    images = dataset("target", images=6)
+    groups = ("anna",) * 2 + ("ben",) * 3 + ("eve",)
+    patients = dataclasses.replace(images, groups=groups, unit="patient")
+    options = {**QUICK, "pixels": pixels}
+    for target, units in ((images, 6), (patients, 3)):
+        cells = rank(sources(keen=sees(60)), target, **options).cells
+        assert all(len(cell.left_out) == units for cell in cells)
+    one = dataclasses.replace(images, groups=("anna",) * 6, unit="patient")
+    cells = rank(sources(keen=sees(60)), one, **options).cells
+    assert "a single target patient" in cells[0].warnings[0]
+
+
+def test_a_patient_left_out_is_the_score_of_the_others():
+    images = dataset("target", images=6)
+    groups = ("anna",) * 2 + ("ben",) * 4
+    patients = dataclasses.replace(images, groups=groups, unit="patient")
+    options = {**QUICK, "pixels": "all", "metrics": ("leep",)}
+    cell = rank(sources(dim=sees(3)), patients, **options).cells[0]
+    alone = rank(sources(dim=sees(3)), images.select([2, 3, 4, 5]), **options).cells[
+        0
+    ]
+    # Mean logarithms of shares that are float32 sums: 1e-5 of a nat.
+    assert cell.left_out[0] == pytest.approx(alone.score, abs=1e-5)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from trfjax.training.losses import cross_entropy, fit_labels
+from trfjax.training.losses import cross_entropy, dice_loss, fit_labels
 
 
 def by_hand(logits, labels, importance, ignore=255):
@@ -72,3 +72,48 @@ def test_labels_are_cropped_in_the_centre():
         fit_labels(labels, jnp.zeros((1, 9, 8, 3)))
     with pytest.raises(ValueError, match="does not fit"):
         fit_labels(labels, jnp.zeros((1, 3)))
+
+
+def dice_loss_by_hand(logits, labels, ignore, background=False):
+    """The definition in loops, float64."""
+    logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
+    k = logits.shape[-1]
+    rows = [(z, y) for z, y in zip(logits.reshape(-1, k), labels.ravel(), strict=True)
+            if y != ignore]  # fmt: skip
+    losses = []
+    for c in range(0 if background else 1, k):
+        both = below = size = 0.0
+        for z, y in rows:
+            p = np.exp(z[c] - z.max()) / np.exp(z - z.max()).sum()
+            both, below, size = both + p * (y == c), below + p**2, size + (y == c)
+        if size:
+            losses.append(1 - 2 * both / (below + size))
+    return np.mean(losses) if losses else 0.0
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_dice_loss_equals_its_definition(background, x64, rng):
+    logits = rng.normal(size=(2, 4, 5, 4))
+    labels = rng.integers(0, 3, (2, 4, 5))  # class 3 is absent
+    labels[0, 0] = 255
+    logits[0, 0] = np.nan
+    found = dice_loss(logits, labels, background=background)
+    expected = dice_loss_by_hand(logits, labels, 255, background)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_dice_loss_is_0_where_all_is_right_and_where_nothing_is_to_learn():
+    labels = np.array([0, 1, 1, 2])
+    sure = 50.0 * np.eye(3, dtype=np.float32)[labels]
+    assert float(dice_loss(sure, labels)) == pytest.approx(0, abs=1e-6)
+    assert float(dice_loss(sure, np.array([2, 2, 2, 1]))) == pytest.approx(1, abs=1e-6)
+    slope = jax.grad(lambda z: dice_loss(z, np.zeros(4, np.int32)))(jnp.asarray(sure))
+    assert not np.asarray(slope).any()  # no class but the background
+
+
+def test_dice_loss_has_a_finite_gradient_beside_ignored_nan(rng):
+    logits = rng.normal(size=(6, 3)).astype(np.float32)
+    logits[2] = np.inf
+    labels = np.array([0, 1, 255, 2, 1, 0])
+    slope = np.asarray(jax.grad(dice_loss)(jnp.asarray(logits), labels))
+    assert np.isfinite(slope).all() and not slope[2].any() and slope[1].any()

@@ -229,6 +229,8 @@ class _Run:
             "plan": dataclasses.asdict(self.plan),
             "content": seen.content(spec),
         }
+        if seen.target is not None and seen.target.unit != "image":
+            key["units"] = seen.target.units.tolist()
         record = self.store.keep(
             key, lambda: Made(value=self._compute(spec, seen).record())
         )
@@ -254,7 +256,7 @@ class _Run:
     def _score(self, spec: ScoreSpec, seen: Seen) -> dict[str, Any]:
         """Return the fields of a cell that are the score's own."""
         target = seen.labelled(spec)
-        resamples = self._resamples(len(target.image_ids))
+        resamples = self._resamples(len(target.image_ids), seen.target)
         whole = self.plan.pixels[spec.name] == "all"
         found = (score_whole if whole else score_drawn)(
             spec, seen, self.plan, resamples
@@ -264,18 +266,22 @@ class _Run:
             found["details"]["floor"] = spec.floor(counts / counts.sum())
         return found
 
-    def _resamples(self, images: int) -> Resamples | None:
-        """Return the resamples of the target images, the same for all sources."""
+    def _resamples(self, images: int, target: Dataset | None) -> Resamples | None:
+        """Return the resamples of the target, the same for all sources."""
         if not self.plan.bootstrap:
             return None
-        if images < 2:
+        units = np.arange(images) if target is None else target.units
+        if len(np.unique(units)) < 2:
+            unit = "image" if target is None else target.unit
             warnings.warn(
-                "a single target image cannot be resampled, so there is no interval",
+                f"a single target {unit} cannot be resampled, so there is no interval",
                 ScoreWarning,
                 stacklevel=2,
             )
             return None
-        return Resamples.draw(images, self.plan.bootstrap, seed=self.plan.seed)
+        return Resamples.draw(
+            images, self.plan.bootstrap, units=units, seed=self.plan.seed
+        )
 
 
 def _failed(spec: ScoreSpec, seen: Seen, error: Exception) -> Cell:

@@ -38,6 +38,13 @@ class Evaluation:
         return _ratio(np.diag(self.confusion), np.where(true > 0, union, 0))
 
     @property
+    def class_dice(self) -> Float[np.ndarray, " k"]:
+        """Dice overlap of all images together; NaN for a class that no pixel has."""
+        true = self.confusion.sum(axis=1)
+        both = true + self.confusion.sum(axis=0)
+        return _ratio(2 * np.diag(self.confusion), np.where(true > 0, both, 0))
+
+    @property
     def class_accuracy(self) -> Float[np.ndarray, " k"]:
         """Share of the pixels of a class found; NaN for a class that no pixel has."""
         return _ratio(np.diag(self.confusion), self.confusion.sum(axis=1))
@@ -109,7 +116,7 @@ def evaluate(
     confusion = np.zeros((k, k), np.int64)
     total = 0.0
     scale = normalisation(card)
-    for images, labels in _chunks(dataset, min(batch_size, len(dataset))):
+    for images, labels in chunks(dataset, min(batch_size, len(dataset))):
         counts, likelihoods = _count(model, images, labels, scale, dataset.ignore)
         confusion += np.asarray(counts, np.int64)
         total += float(np.asarray(likelihoods, np.float64).sum())
@@ -170,7 +177,7 @@ def normalisation(card: ModelCard) -> Float[Array, "2 c"]:
     return jnp.asarray([card.mean, card.std], jnp.float32)
 
 
-def _chunks(dataset: Dataset, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def chunks(dataset: Dataset, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Read in batches of one shape: the last is filled with ignored labels."""
     for start in range(0, len(dataset), size):
         indices = [min(i, len(dataset) - 1) for i in range(start, start + size)]
