@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import PyTree
 
+from trfjax.data.images import MAX_PIXELS
 from trfjax.errors import DataError
 from trfjax.files import read_arrays, write_arrays
 from trfjax.models import abstract_model
+from trfjax.reading import converted
 from trfjax.state import ModelCard, SourceModel, TrainedModel
-from trfjax.trees import arrays_digest, flatten, unflatten
+from trfjax.trees import flatten, unflatten
 
-FORMAT = 1
+FORMAT = 2  # of the metadata
+MAX_CONFIG = 2**20  # of a number in the configuration of a network
 
 
 def save_model(path: str | Path, trained: TrainedModel) -> None:
@@ -40,12 +43,7 @@ def save_model(path: str | Path, trained: TrainedModel) -> None:
             "given to create_model"
         )
     arrays = {name: np.asarray(leaf) for name, leaf in _arrays(model).items()}
-    metadata = {
-        "format": FORMAT,
-        "card": dataclasses.asdict(card),
-        "digest": arrays_digest(arrays),
-    }
-    write_arrays(path, arrays, metadata)
+    write_arrays(path, arrays, {"format": FORMAT, "card": dataclasses.asdict(card)})
 
 
 def load_model(path: str | Path) -> TrainedModel:
@@ -56,11 +54,9 @@ def load_model(path: str | Path) -> TrainedModel:
     """
     arrays, metadata = read_arrays(path)
     card = _card(path, metadata)
-    if arrays_digest(arrays) != metadata.get("digest"):
-        raise DataError(path, "damaged: its arrays are not those saved. Copy it again.")
     try:
         params, stats, graphdef = abstract_model(card.architecture, **card.config)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
         raise DataError(
             path, f"its network cannot be built here ({error}). Train it again."
         ) from error
@@ -85,7 +81,7 @@ def _shapes(tree: PyTree) -> dict[str, tuple[int, ...]]:
 
 
 def _card(path: str | Path, metadata: Mapping[str, Any]) -> ModelCard:
-    if not {"format", "card", "digest"} <= set(metadata):
+    if not {"format", "card"} <= set(metadata):
         raise DataError(
             path,
             "holds arrays but no model card, so it was not written by save_model. "
@@ -97,11 +93,28 @@ def _card(path: str | Path, metadata: Mapping[str, Any]) -> ModelCard:
             f"has format {metadata['format']}, this version reads {FORMAT}. "
             "Upgrade trfjax.",
         )
-    try:
-        fields = {key: _tuples(item) for key, item in metadata["card"].items()}
-        return ModelCard(**fields)
-    except (AttributeError, TypeError) as error:
-        raise DataError(path, f"its card is damaged ({error})") from error
+    known = {field.name for field in dataclasses.fields(ModelCard)}
+    stored = converted(path, metadata["card"], dict[str, Any])
+    if unknown := sorted(set(stored) - known):
+        raise DataError(path, f"its card is damaged (unknown: {unknown[:3]})")
+    card = converted(path, stored, ModelCard)
+    _check_card(path, card)
+    return dataclasses.replace(card, config=_tuples(card.config))
+
+
+def _check_card(path: str | Path, card: ModelCard) -> None:
+    """Refuse values that no network has, before anything is built of them."""
+    height, width = card.input_size
+    sizes = [value for value in card.config.values() if type(value) is int]
+    if min(height, width) < 1 or height * width > MAX_PIXELS:
+        problem = f"input_size {card.input_size} is no size of an image"
+    elif len(card.mean) != len(card.std) or not all(x > 0 for x in card.std):
+        problem = f"mean {card.mean} and std {card.std} are no normalisation"
+    elif any(abs(value) > MAX_CONFIG for value in sizes):
+        problem = f"config {card.config} is of no network"
+    else:
+        return
+    raise DataError(path, f"its card is damaged ({problem}). Copy it again.")
 
 
 def _tuples(value: Any) -> Any:

@@ -14,6 +14,10 @@ class DataError(ValueError):
         self.problem = problem
 
 
+class DataWarning(UserWarning):
+    """Data that can be read in more than one way, and how it was read."""
+
+
 class ScoreWarning(UserWarning):
     """A score that is defined but says little, and why."""
 

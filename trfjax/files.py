@@ -7,16 +7,28 @@ import hashlib
 import json
 import math
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from trfjax.errors import DataError
+from trfjax.npy import MAX_BYTES, read_npz
+from trfjax.reading import (
+    MAX_TEXT,
+    converted,
+    parse_json,
+    read_bytes,
+    regular_size,
+    unreadable,
+)
+
+T = TypeVar("T")
 
 HEADER = "trfjax"  # the key of our metadata in a .safetensors file
+SEAL = "sha256"  # the key of the digest of everything else in a file
 
 
 @contextlib.contextmanager
@@ -24,22 +36,38 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes that name.
 
     On any failure the temporary file is removed and an older file stays untouched.
+    The file gets the permissions that the user's umask leaves.
+
+    Raises:
+        OSError: the system cannot write; it names the file.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.stem}.", suffix=f".tmp{path.suffix}"
-    )
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o644)
+        _sync(temporary)
         os.replace(temporary, path)
+        _sync(path.parent)
+    except OSError as error:
+        if error.filename is None or str(error.filename) == str(temporary):
+            reason = error.strerror or str(error)
+            raise OSError(error.errno or 0, reason, str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Bring a file or the names in a folder to the disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # folders cannot be opened
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -61,17 +89,33 @@ def strict(value: Any) -> Any:
     return value
 
 
-def write_json(path: str | Path, value: Any) -> None:
-    """Write strict JSON atomically."""
-    write_text(path, json.dumps(strict(value), indent=1, allow_nan=False) + "\n")
+def write_json(path: str | Path, value: Mapping[str, Any]) -> None:
+    """Write strict JSON atomically, with a digest of all that it says."""
+    plain = strict(value)
+    signed = {**plain, SEAL: digest(plain)}
+    write_text(path, json.dumps(signed, indent=1, allow_nan=False) + "\n")
 
 
-def read_json(path: str | Path) -> Any:
-    """Read JSON; a damaged file is a `DataError`."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(path, f"not valid JSON ({error})") from error
+def read_json(path: str | Path, kind: type[T] | Any = Any) -> T:
+    """Read what `write_json` wrote, of the type asked for.
+
+    Raises:
+        FileNotFoundError: no such file.
+        DataError: damaged, not written by `write_json`, or of another type.
+    """
+    value = parse_json(path, read_bytes(path), dict[str, Any])
+    _check_seal(path, value.pop(SEAL, None), value)
+    return converted(path, value, kind)
+
+
+def _check_seal(path: str | Path, seal: Any, *content: Any) -> None:
+    if seal != digest(*content):
+        problem = "it has no digest" if seal is None else "its digest is another"
+        raise DataError(
+            path,
+            f"damaged or changed by hand: {problem}. Copy it again, or remove it and "
+            "make it again.",
+        )
 
 
 def write_arrays(
@@ -79,56 +123,76 @@ def write_arrays(
     arrays: Mapping[str, Any],
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write named arrays and JSON metadata to one `.safetensors` file, atomically."""
+    """Write named arrays and JSON metadata to one `.safetensors` file, atomically.
+
+    The metadata holds a digest of all that the file says.
+    """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    # One key: the order of several would differ from write to write.
-    header = {HEADER: json.dumps(strict(metadata or {}), sort_keys=True)}
     plain = {key: np.ascontiguousarray(item) for key, item in arrays.items()}
+    known = strict(metadata or {})
+    # One key: the order of several would differ from write to write.
+    text = json.dumps({**known, SEAL: digest(known, *_parts(plain))}, sort_keys=True)
     with atomic_path(path) as temporary:
-        save_file(plain, temporary, metadata=header)
+        try:
+            save_file(plain, temporary, metadata={HEADER: text})
+        except SafetensorError as error:  # the disk, as its Rust sees it
+            raise OSError(str(error)) from error
 
 
 def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read arrays and metadata from `.safetensors` or `.npz`; never unpickles."""
+    """Read arrays and metadata from `.safetensors` or `.npz`; never unpickles.
+
+    What `write_arrays` wrote is held against its digest; a file of other programs has
+    no metadata here.
+
+    Raises:
+        FileNotFoundError: no such file.
+        DataError: damaged, above the limit, or not such a file.
+    """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
     if path.suffix == ".npz":
-        return _read_npz(path), {}
+        return read_npz(path), {}
+    _check_header(path)
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as opened:
-            metadata = json.loads((opened.metadata() or {}).get(HEADER, "{}"))
+            texts = opened.metadata() or {}
             arrays = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         raise DataError(
             path, f"damaged or not a .safetensors file ({error}). Write it again."
         ) from error
+    if HEADER not in texts:
+        if any(f'"{SEAL}"' in text for text in texts.values()):
+            raise DataError(path, "damaged: the name of its metadata. Copy it again.")
+        return arrays, {}
+    metadata = parse_json(path, texts[HEADER], dict[str, Any])
+    _check_seal(path, metadata.pop(SEAL, None), metadata, *_parts(arrays))
     return arrays, metadata
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    import zipfile
-    import zlib
-
-    arrays: dict[str, np.ndarray] = {}
+def _check_header(path: Path) -> None:
+    """Hold the length of a .safetensors header against the file and the limits."""
+    size = regular_size(path)
     try:
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as archive:
-            for name in archive.files:
-                arrays[name] = archive[name]
-    except ValueError as error:
-        if "pickle" in str(error):
-            raise DataError(
-                path,
-                "holds an array of object dtype, which needs pickle and is not "
-                "loaded. Save it again as float32 or int32.",
-            ) from error
-        raise DataError(path, f"damaged .npz ({error}). Write it again.") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise DataError(path, f"damaged .npz ({error}). Write it again.") from error
-    return arrays
+        with open(path, "rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+    except OSError as error:
+        raise unreadable(path, error) from error
+    if size > MAX_BYTES or length > min(MAX_TEXT, size - 8):
+        raise DataError(
+            path,
+            f"damaged or not a .safetensors file (a header of {length} bytes in a file "
+            f"of {size}; at most {MAX_TEXT} in {MAX_BYTES}). Write it again.",
+        )
+
+
+def _parts(arrays: Mapping[str, np.ndarray]) -> Iterator[Any]:
+    for name in sorted(arrays):
+        yield from (name, arrays[name])
 
 
 def digest(*parts: Any) -> str:

@@ -242,6 +242,58 @@ def test_image_folders_that_cannot_be_read(tmp_path):
         load_dataset("image-folder", tmp_path / "c")
 
 
+def images(root, *paths):
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(root / path)
+    return root
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["{}/images/0.png", "train/{}/images/0.png", "{}/x/0.jpg", "a/{}/data/0.png"],
+)
+def test_a_folder_below_every_class_is_passed_over(tmp_path, folder):
+    images(tmp_path, folder.format("n01"), folder.format("n02"))
+    assert load_dataset("image-folder", tmp_path).class_names == ("n01", "n02")
+
+
+@pytest.mark.parametrize("ending", ["webp", "bmp", "tif", "gif", "ppm", "TIFF"])
+def test_a_class_of_another_format_does_not_vanish(tmp_path, ending):
+    images(tmp_path, f"bird/0.{ending}", "cat/0.png", "dog/0.jpg")
+    with pytest.raises(DataError, match=r"no PNG or JPEG \(1 such files.*Convert"):
+        load_dataset("image-folder", tmp_path)
+    (tmp_path / f"bird/0.{ending}").unlink()
+    with pytest.raises(DataError, match=r"bird: holds no PNG or JPEG"):
+        load_dataset("image-folder", tmp_path)
+
+
+def test_class_names_are_composed(tmp_path):
+    images(tmp_path, "a/caf\u00e9/0.png", "b/cafe\u0301/0.png", "a/tea/0.png")
+    data = load_dataset("image-folder", tmp_path)
+    assert data.class_names == ("caf\u00e9", "tea")
+
+
+def test_images_lie_at_one_depth(tmp_path):
+    images(tmp_path, "a/b/c/0.png", "a/b/d/0.png")
+    with pytest.raises(DataError, match="lies too deep"):
+        load_dataset("image-folder", tmp_path)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_folder_of_the_name_of_a_file(mnist, beside):
+    """Kaggle's zip holds a file and a folder that holds it again."""
+    for path in list(mnist.iterdir()):
+        content = path.read_bytes()
+        if not beside:
+            path.unlink()
+        folder = mnist / path.name.replace("-idx", ".idx" if not beside else "_idx")
+        folder = mnist / path.name.replace("-idx", ".idx")
+        folder.mkdir()
+        (folder / path.name).write_bytes(content)
+    assert len(load_dataset("mnist", mnist)) > 0
+
+
 def test_options_of_segmentation_are_refused(mnist):
     with pytest.raises(ValueError, match="no meaning for 'mnist'"):
         load_dataset("mnist", mnist, labels="trainids")

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from trfjax.data import LabelMap, load_dataset, stack
-from trfjax.errors import DataError
+from trfjax.errors import DataError, DataWarning
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 CLASSES = ["a", "b", "c"]
@@ -264,3 +264,110 @@ def test_labelmefacade_counts(domain, count):
 def test_carlascapes_sample():
     data = load_dataset("carlascapes", shared("carlascapes_sample"))
     assert len(data) == 4 and data[0]["label"].shape == (256, 512)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b"images\\x1.png", b".\\images\\x1.png", b"./images/x1.png", b"x1", b"x1.PNG",
+        b"images/x1.png labels/x1.png", b"x1.png\r", b"\xef\xbb\xbfx1", b"  x1.png \t",
+    ],
+)  # fmt: skip
+def test_lists_of_any_system(root, entry):
+    (root / "train.txt").write_bytes(entry + b"\r\n")
+    assert load(root, split="train").image_ids == ("images/x1",)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["C:\\data\\x1.png", "\\\\server\\x1.png", "..\\x1.png", "/x1.png", "C:x1.png"],
+)
+def test_lists_that_lead_outside_on_any_system(root, entry):
+    (root / "train.txt").write_text(entry)
+    with pytest.raises(DataError, match="leads outside"):
+        load(root, split="train")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_class_lists_of_any_encoding(root, encoding, ending):
+    text = ending.join(["road", "cafe\u0301", "sky", ""])
+    (root / "classes.txt").write_bytes(text.encode(encoding))
+    assert load_dataset("folders", root).class_names == ("road", "caf\u00e9", "sky")
+
+
+def test_names_pair_in_any_form_of_unicode(root):
+    pair(root, "e\u0301")
+    (root / "labels/e\u0301.png").rename(root / "labels/\u00e9.png")
+    (root / "train.txt").write_text("images/e\u0301.png\n")
+    assert load(root, split="train").image_ids == ("images/\u00e9",)
+    assert len(load(root)) == 11
+
+
+def test_other_formats_are_named(root):
+    (root / "images/x3.png").rename(root / "images/x3.webp")
+    with pytest.raises(DataError, match=r"label alone.*x3.webp is no PNG or JPEG"):
+        load(root)
+
+
+def turned_pair(root, tag, label):
+    image = np.zeros((4, 6, 3), np.uint8)
+    image[:2] = 255
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    for name in ("images", "labels"):
+        (root / name).mkdir(exist_ok=True)
+    Image.fromarray(image).save(root / "images/0.png", exif=exif)
+    Image.fromarray(label).save(root / "labels/0.png")
+    return image[..., 0] > 0
+
+
+def test_labels_fit_turned_images(tmp_path):
+    """Drawn on the picture as it is seen; of 90 degrees, as it is stored, too."""
+    stored = turned_pair(tmp_path, 3, np.zeros((4, 6), np.uint8))
+    turned_pair(tmp_path, 3, stored[::-1, ::-1].astype(np.uint8))
+    with pytest.warns(DataWarning, match=r"turned as their EXIF tag says.*without"):
+        example = load(tmp_path)[0]
+    assert ((example["image"][..., 0] > 0) == (example["label"] == 1)).all()
+    for label in (np.rot90(stored, -1), stored):
+        turned_pair(tmp_path, 6, label.astype(np.uint8))
+        example = load(tmp_path)[0]
+        assert ((example["image"][..., 0] > 0) == (example["label"] == 1)).all()
+    turned_pair(tmp_path, 6, np.zeros((3, 3), np.uint8))
+    with pytest.raises(DataError, match=r"size 3x3 .* 4x6 \(EXIF orientation 6"):
+        load(tmp_path)[0]
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "domains.tsv", "train.txt"])
+def test_list_files_stay_inside_and_are_files(root, tmp_path_factory, name):
+    outside = tmp_path_factory.mktemp("outside") / "list"
+    outside.write_text("x1\n")
+    (root / name).symlink_to(outside)
+    with pytest.raises(DataError, match="leads outside"):
+        load_dataset("folders", root, classes=None if "c" in name[0] else CLASSES,
+                     split="train" if name == "train.txt" else None)  # fmt: skip
+    (root / name).unlink()
+    os.mkfifo(root / name)
+    if name == "domains.tsv":  # looked for, not asked for
+        assert len(load(root)) == 10
+        return
+    with pytest.raises(DataError, match="a pipe or a device"):
+        load_dataset("folders", root, classes=None if "c" in name[0] else CLASSES,
+                     split="train" if name == "train.txt" else None)  # fmt: skip
+
+
+def test_special_files_are_no_images(root):
+    (root / "images/x1.png").unlink()
+    os.mkfifo(root / "images/x1.png")
+    data = load(root)
+    with pytest.raises(DataError, match="a pipe or a device"):
+        data[1]
+
+
+def test_domains_in_a_table_of_any_system(root):
+    rows = ["name\tdomain", *(f"x{i}\t{'ab'[i % 2]}" for i in range(9)), "x9"]
+    (root / "domains.tsv").write_bytes("\r\n".join(rows).encode("utf-16"))
+    assert len(load(root, name="folders:a")) == 5
+    (root / "domains.tsv").write_text("name\tdomain\nx0\ta\tmore\n")
+    with pytest.raises(DataError, match="more columns than its header"):
+        load(root)

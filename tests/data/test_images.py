@@ -4,9 +4,18 @@ import warnings
 
 import numpy as np
 import pytest
-from PIL import Image
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
 
-from trfjax.data.images import MAX_PIXELS, read_image, read_label, resize
+from trfjax.data.exif import orientation_of
+from trfjax.data.images import (
+    MAX_PIXELS,
+    read_image,
+    read_label,
+    read_stored,
+    resize,
+)
 from trfjax.errors import DataError
 
 
@@ -164,6 +173,53 @@ def test_labels_with_alpha_are_refused(tmp_path, mode):
 def test_jpeg_labels_are_refused(tmp_path):
     with pytest.raises(DataError, match="as PNG"):
         read_label(save(tmp_path / "a.jpg", IDS))
+
+
+def tagged(path, array, tag, order="II"):
+    exif = Image.Exif()
+    exif.endian = "<" if order == "II" else ">"
+    exif[0x0112] = tag
+    Image.fromarray(array).save(path, exif=exif)
+    return path
+
+
+@pytest.mark.parametrize("order", ["II", "MM"])
+@pytest.mark.parametrize("tag", range(1, 9))
+def test_images_are_turned_as_viewers_turn_them(tmp_path, photo, tag, order):
+    path = tagged(tmp_path / "a.png", photo, tag, order)
+    with Image.open(path) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(read_image(path), expected)
+    stored, orientation = read_stored(path)
+    np.testing.assert_array_equal(stored, photo)
+    assert orientation == tag
+    jpeg = tagged(tmp_path / "a.jpg", photo, tag, order)
+    assert read_image(jpeg).shape == expected.shape
+
+
+@pytest.mark.parametrize("tag", [0, 9, 77])
+def test_a_tag_that_says_nothing_turns_nothing(tmp_path, photo, tag):
+    path = tagged(tmp_path / "a.png", photo, tag)
+    np.testing.assert_array_equal(read_image(path), photo)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")
+def test_damaged_exif_turns_nothing(tmp_path, photo):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(photo).save(path, exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    assert read_image(path).shape == photo.shape and read_stored(path)[1] == 1
+
+
+@given(st.binary(max_size=60))
+def test_any_exif_is_an_orientation(exif):
+    for block in (exif, b"Exif\0\0II*\0\x08\0\0\0" + exif):
+        assert 1 <= orientation_of(block) <= 8
+
+
+def test_a_label_with_a_tag_is_refused(tmp_path, photo):
+    path = tagged(tmp_path / "a.png", photo[..., 0], 3)
+    with pytest.raises(DataError, match=r"EXIF orientation\. Save it again"):
+        read_label(path)
 
 
 def test_shrinking_averages_areas_and_never_mixes_labels(rng):

@@ -119,3 +119,53 @@ def test_a_truncated_own_file(found, tmp_path):
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(DataError, match="damaged"):
         FeatureSet.load(path)
+
+
+def test_saved_maps_are_rows(tmp_path, rng):
+    maps = rng.normal(size=(2, 3, 4, 5)).astype(np.float32)
+    labels = rng.integers(0, 3, (2, 3, 4))
+    labels[0, 0] = 255
+    np.savez(tmp_path / "f.npz", logits=maps, labels=labels)
+    found = FeatureSet.load(tmp_path / "f.npz")
+    np.testing.assert_array_equal(found.features["logits"], maps[labels != 255])
+    np.testing.assert_array_equal(found.image, np.nonzero(labels != 255)[0])
+    assert found.image_ids == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"logits": np.zeros((2, 4, 4, 5)), "labels": np.zeros((2, 4))}, "rows"),
+        ({"logits": np.zeros((2, 5, 4, 4)), "labels": np.zeros((2, 4, 4))},
+         "first axes"),
+        ({"logits": np.zeros((6, 5, 1, 1)), "labels": np.zeros(6)}, r"\(n, d\) rows"),
+        ({"logits": np.zeros(6), "labels": np.zeros(6)}, r"\(n, d\) rows"),
+        ({"logits": np.zeros((6, 2)), "labels": np.array(3)}, "first axes"),
+        ({"labels": np.zeros(6)}, "holds the arrays"),
+        ({"logits": np.zeros((6, 2)), "labels": np.arange(6) - 1}, "-1 looks like"),
+        ({"logits": np.zeros((3, 2)), "labels": [0, 1, 250]}, "250 looks like"),
+        ({"logits": np.zeros((3, 2)), "labels": [0, 1, 65535]}, "65535 looks like"),
+        ({"logits": np.zeros((3, 2)), "labels": [0, 1, 2**31 - 2]}, "is above 65535"),
+        ({"logits": np.zeros((3, 2)), "labels": [0, 1, 2**40]}, "is above 65535"),
+        ({"logits": np.zeros((3, 2)), "labels": [0.5, 1, 2]}, "integers"),
+        ({"logits": np.full((3, 2), np.nan), "labels": [0, 1, 2]}, "NaN"),
+        ({"probs": np.ones((3, 2)), "labels": [0, 1, 2]}, "not a probability"),
+        ({"logits": np.zeros((3, 2)), "labels": [255] * 3}, "every label is ignored"),
+        ({"logits": np.zeros((3, 2)), "labels": [0, 1, 2], "image": [0, 1, 2**31 - 1]},
+         "image"),
+        ({"logits": np.zeros((3, 2)), "labels": [0, 1, 2], "image": [0, 1, 2**40]},
+         "are no ids"),
+        ({"logits": np.zeros((3, 2)), "labels": [0, 1, 2], "image": [0, -1, 1]},
+         "image"),
+        ({"logits": np.zeros((3, 2)), "labels": [0, 1, 2], "predictions": [0, 1, 9]},
+         "predictions"),
+        ({"logits": np.zeros((3, 2), complex), "labels": [0, 1, 2]}, "real number"),
+        ({"logits": np.array([["a"]] * 3), "labels": [0, 1, 2]}, "real number"),
+    ],
+)  # fmt: skip
+def test_saved_arrays_that_cannot_be_read(tmp_path, arrays, message):
+    path = tmp_path / "f.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(DataError, match=message) as caught:
+        FeatureSet.load(path)
+    assert caught.value.path == path

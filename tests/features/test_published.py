@@ -98,10 +98,10 @@ def other_channels(path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (objects, "Python objects"),
+        (objects, "object dtype"),
         (truncated, "damaged"),
-        (longer, "longer than its header"),
-        (huge, "damaged"),
+        (longer, "damaged: its header says"),
+        (huge, "above the limit of 4294967296"),
         (lambda path: path.write_bytes(b""), "damaged"),
         (lambda path: path.write_bytes(b"\x93NUMPY\x01\x00\xff\xffjunk"), "damaged"),
         (not_a_number, "NaN or infinite at row"),
@@ -126,4 +126,28 @@ def test_labels_that_are_none(root):
         read_published(root, "ulm")
     np.save(folder / "0.npy", np.full((5, 6), 0.5))
     with pytest.raises(DataError, match="32-bit integers"):
+        read_published(root, "ulm")
+
+
+@pytest.mark.parametrize("void", [255, -1])
+def test_other_values_that_mark_pixels_to_ignore(root, void):
+    folder = root / TARGET.format("berlin", "ulm") / "label"
+    np.save(folder / "0.npy", np.where(np.eye(5, 6, dtype=bool), void, 1))
+    (_, _, found) = read_published(root, "ulm", models=["berlin"])[0]
+    assert set(found.labels.tolist()) <= {0, 1} and found.ignore == 250
+    with pytest.raises(DataError, match=f"holds the label {void}, which looks like"):
+        read_published(root, "ulm", models=["berlin"], ignore=250)
+    (_, _, again) = read_published(root, "ulm", models=["berlin"], ignore=[250, void])[
+        0
+    ]
+    np.testing.assert_array_equal(found.labels, again.labels)
+
+
+def test_links_that_leave_a_folder_are_refused(root, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "0.npy"
+    np.save(outside, np.zeros((4, 5, 6), np.float32))
+    path = root / TARGET.format("berlin", "ulm") / "final" / "0.npy"
+    path.unlink()
+    path.symlink_to(outside)
+    with pytest.raises(DataError, match="leads outside"):
         read_published(root, "ulm")

@@ -50,7 +50,7 @@ def test_a_damaged_file_is_refused(tmp_path):
     flipped[-40] ^= 1
     path.write_bytes(bytes(flipped))
     with pytest.raises(
-        DataError, match=r"its arrays are not those saved. Copy it again"
+        DataError, match=r"damaged.*its digest is another. Copy it again"
     ):
         load_model(path)
 
@@ -82,6 +82,31 @@ def test_a_foreign_file_is_explained(tmp_path):
         load_model(rewritten(path, card={"colour": "red"}))
     with pytest.raises(FileNotFoundError, match="no such file"):
         load_model(tmp_path / "absent.safetensors")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"input_size": (10**6, 10**6)},
+        {"input_size": (0, 8)},
+        {"input_size": (28,)},
+        {"input_size": "28x28"},
+        {"std": (0.0, 0.0, 0.0)},
+        {"std": (1.0,)},
+        {"mean": "grey"},
+        {"class_names": "abc"},
+        {"class_names": (1, 2)},
+        {"config": {"num_classes": 10**12}},
+        {"config": []},
+        {"ignore": "none"},
+    ],
+    ids=str,
+)
+def test_a_card_of_no_network_is_refused_before_anything_is_built(tmp_path, wrong):
+    path = rewritten(tmp_path / "m.safetensors", card=wrong)
+    with pytest.raises(DataError, match=r"(card|hold|built)") as caught:
+        load_model(path)
+    assert caught.value.path == path
 
 
 def test_a_card_that_describes_another_network_is_not_saved(tmp_path):

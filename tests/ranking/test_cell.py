@@ -64,14 +64,28 @@ def test_without_replicates_there_is_no_interval(replicates):
     ("text", "message"),
     [
         ('{"schema": 1, "source": "a"', "not valid JSON"),
-        ("[]", "not a cell record of schema 3; remove it"),
-        ('{"schema": 99}', "not a cell record of schema 3; remove it"),
-        (f'{{"schema": {SCHEMA}, "source": "a"}}', "the field 'target' is missing"),
+        ("[]", "does not hold what it must"),
+        ('{"schema": 99}', "damaged or changed by hand: it has no digest"),
     ],
 )
 def test_a_damaged_record_is_named(tmp_path, text, message):
     path = tmp_path / "cell.json"
     path.write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        read_cell(path)
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"schema": 99}, f"not a cell record of schema {SCHEMA}; remove it"),
+        ({"schema": SCHEMA, "source": "a"}, "the field 'target' is missing"),
+    ],
+)
+def test_a_record_of_something_else_is_named(tmp_path, record, message):
+    path = tmp_path / "cell.json"
+    write_json(path, record)
     with pytest.raises(DataError, match=message) as caught:
         read_cell(path)
     assert caught.value.path == path

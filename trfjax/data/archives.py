@@ -16,8 +16,16 @@ from typing import Any
 import numpy as np
 
 from trfjax.data.images import read_image
-from trfjax.data.paths import check_inside, existing_folder, natural
+from trfjax.data.paths import (
+    check_inside,
+    existing_folder,
+    is_dropping,
+    natural,
+    visible_files,
+)
 from trfjax.errors import DataError, missing_extra
+from trfjax.npy import may_unpack_to
+from trfjax.reading import regular_size
 
 LIMIT = 2**31  # bytes one file may unpack to
 DIGITS = tuple("0123456789")
@@ -62,8 +70,8 @@ def mnist(root: Path, split: str | None, follow_links: bool) -> Items:
         raise ValueError(f"split: no {split!r} for 'mnist'; available: train, test")
     found: list[tuple[str, Path, Path]] = []
     for part, prefix in prefixes.items():
-        images = sorted(root.glob(f"{prefix}-images[-.]idx3-ubyte*"))
-        labels = sorted(root.glob(f"{prefix}-labels[-.]idx1-ubyte*"))
+        images = _idx_files(root, f"{prefix}-images[-.]idx3-ubyte")
+        labels = _idx_files(root, f"{prefix}-labels[-.]idx1-ubyte")
         if images and labels and split in (None, part):
             found.append((part, images[0], labels[0]))
     if not found:
@@ -96,6 +104,12 @@ def mnist(root: Path, split: str | None, follow_links: bool) -> Items:
     )
 
 
+def _idx_files(root: Path, name: str) -> list[Path]:
+    """Return plain or packed files, or those in a folder of the name (Kaggle's)."""
+    patterns = (f"{name}*", f"{name}*/{name}*")
+    return [path for pattern in patterns for path in visible_files(root, pattern)]
+
+
 def read_idx(path: Path, ndim: int) -> np.ndarray:
     """Read an IDX file of unsigned bytes; its header is checked before allocating.
 
@@ -103,7 +117,7 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
         DataError: not IDX, another rank or type, or a size that differs from what
             the header declares.
     """
-    packed = path.suffix == ".gz"
+    packed, size = path.suffix == ".gz", regular_size(path)
     try:
         with gzip.open(path) if packed else open(path, "rb") as file:
             header = file.read(4 + 4 * ndim)
@@ -111,9 +125,7 @@ def read_idx(path: Path, ndim: int) -> np.ndarray:
                 raise DataError(path, f"not an IDX file of bytes with {ndim} axes.")
             shape = struct.unpack(f">{ndim}I", header[4:])
             declared = math.prod(shape)
-            size = path.stat().st_size
-            possible = 1040 * size if packed else size  # deflate's best ratio
-            if declared > min(LIMIT, possible):
+            if declared > (may_unpack_to(size) if packed else min(size, LIMIT)):
                 raise DataError(path, f"header declares {shape}, too large.")
             content = file.read(declared + 1)
     except (OSError, EOFError, zlib.error) as error:
@@ -135,10 +147,11 @@ def usps(root: Path, split: str | None, follow_links: bool) -> Items:
         raise missing_extra("reading usps.h5", "hdf5") from error
 
     path = root if root.suffix == ".h5" else existing_folder(root) / "usps.h5"
-    if not path.is_file():
+    if not path.exists():
         raise DataError(path, "no such file. Point root= to the folder of usps.h5.")
     if not follow_links:
         check_inside(path.parent, [path])
+    regular_size(path)
     try:
         with h5py.File(path, "r") as file:
             known = [part for part in ("train", "test") if part in file]
@@ -149,12 +162,14 @@ def usps(root: Path, split: str | None, follow_links: bool) -> Items:
             parts = [part for part in known if split in (None, part)]
             pixels = [_h5_array(path, file, f"{part}/data", 2) for part in parts]
             digits = [_h5_array(path, file, f"{part}/target", 1) for part in parts]
-    except (OSError, KeyError, RuntimeError) as error:
-        raise DataError(path, f"damaged or not HDF5 ({error}).") from error
+    except (OSError, LookupError, RuntimeError, TypeError, MemoryError) as error:
+        raise DataError(path, f"damaged or not HDF5 ({error}). Copy it again.") from (
+            error
+        )
     if not parts:
-        raise DataError(path, "no group 'train' or 'test'.")
+        raise DataError(path, "no group 'train' or 'test'. Copy usps.h5 again.")
     values, labels = np.concatenate(pixels), np.concatenate(digits)
-    if len(values) != len(labels) or values.shape[1] != 256:
+    if values.ndim != 2 or len(values) != len(labels) or values.shape[1] != 256:
         raise DataError(path, f"data {values.shape} and target {labels.shape} differ.")
     in_range = np.all((values >= 0) & (values <= 1))
     if not (in_range and set(labels.tolist()) <= {*range(10)}):
@@ -185,9 +200,13 @@ def _h5_array(path: Path, file: Any, name: str, ndim: int) -> np.ndarray:
         or item.is_virtual
         or item.dtype.kind not in "fiu"
         or item.ndim != ndim
-        or item.size * item.dtype.itemsize > LIMIT
+        or item.size * item.dtype.itemsize > may_unpack_to(item.id.get_storage_size())
     ):
-        raise DataError(path, f"{name} is no plain numeric array of {ndim} axes.")
+        raise DataError(
+            path,
+            f"{name} is no plain numeric array of {ndim} axes, stored in full. "
+            "Copy the file again.",
+        )
     return np.asarray(item[()])
 
 
@@ -200,12 +219,13 @@ def omniglot(root: Path, split: str | None, follow_links: bool) -> Items:
     if root.suffix == ".zip":
         zips = [root]
     else:
-        zips = sorted(existing_folder(root).glob("*.zip"))
-    if len(zips) != 1 or not zips[0].is_file():
+        zips = visible_files(existing_folder(root), "*.zip")
+    if len(zips) != 1 or not zips[0].exists():
         raise DataError(root, f"{len(zips)} zip files; pass root=<the zip to read>.")
     path = zips[0]
     if not follow_links:
         check_inside(path.parent, [path])
+    regular_size(path)
     members = _zip_members(path)
     rows = []
     for member, content in members.items():
@@ -240,12 +260,22 @@ def _zip_members(path: Path, limit: int = 2**28) -> dict[str, bytes]:
                     raise DataError(
                         path, f"member {info.filename!r} leads outside the archive."
                     )
-            wanted = [i for i in listed if MEMBER.search(i.filename)]
+            wanted = [
+                info
+                for info in listed
+                if MEMBER.search(info.filename)
+                and not any(map(is_dropping, PurePosixPath(info.filename).parts))
+            ]
             if sum(info.file_size for info in wanted) > limit:
                 raise DataError(path, f"unpacks to more than {limit} bytes.")
             members = {info.filename: archive.read(info) for info in wanted}
-    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, EOFError) as error:
-        raise DataError(path, f"damaged or locked zip ({error}).") from error
+    except (
+        *(zipfile.BadZipFile, zlib.error, OSError, RuntimeError, EOFError),
+        *(NotImplementedError, struct.error, UnicodeDecodeError),
+    ) as error:
+        raise DataError(
+            path, f"damaged or locked zip ({error}). Copy it again."
+        ) from error
     if not members:
         raise DataError(path, "no member */<alphabet>/<character>/*.png.")
     return members

@@ -11,11 +11,22 @@ from trfjax.data.archives import Items, mnist, no_split, omniglot, stamp_of, usp
 from trfjax.data.dataset import Dataset
 from trfjax.data.images import read_image
 from trfjax.data.labels import LabelMap
-from trfjax.data.paths import check_inside, choose, existing_folder, natural
+from trfjax.data.paths import (
+    OTHER_FORMATS,
+    check_inside,
+    choose,
+    existing_folder,
+    natural,
+    visible,
+    visible_files,
+)
 from trfjax.errors import DataError
 from trfjax.files import digest
+from trfjax.reading import composed
 
 _SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+_ENDINGS = {".png", ".jpg", ".jpeg", ".jpe", ".jfif"}
+File = tuple[Path, tuple[str, ...]]  # below the root; domain or split, and class
 
 
 def load(
@@ -69,7 +80,7 @@ def _subset(
 ) -> tuple[str, ...]:
     if classes is None:
         return names
-    wanted = tuple(str(item) for item in classes)
+    wanted = tuple(composed(str(item)) for item in classes)
     unknown = [item for item in wanted if item not in names]
     if unknown:
         raise ValueError(
@@ -81,26 +92,16 @@ def _subset(
 def image_folder(root: Path, split: str | None, follow_links: bool) -> Items:
     """List `[<domain or split>/]<class>/*` images, PNG or JPEG.
 
-    A first level named train, val or test is a split, any other a domain. Images
-    alternate between classes, so that a range of fractions keeps all classes.
+    A first level named train, val or test is a split, any other a domain. A folder
+    below every class, such as `<class>/images/*`, is passed over. Images alternate
+    between classes, so that a range of fractions keeps all classes.
     """
-    existing_folder(root)
-    endings = {".png", ".jpg", ".jpeg"}
-    files = [
-        path.relative_to(root)
-        for pattern in ("*/*", "*/*/*")
-        for path in sorted(root.glob(pattern))
-        if path.suffix.lower() in endings
-    ]
-    depths = {len(path.parts) for path in files}
-    if len(depths) != 1:
-        found = "no image" if not files else "images at different depths"
-        raise DataError(
-            root, f"{found}; looked for <class>/* and <domain>/<class>/*. Check root=."
-        )
-    firsts = {path.parts[0] for path in files} if depths == {3} else set()
-    has_splits = bool(firsts) and firsts <= _SPLITS
-    names = tuple(sorted({path.parts[-2] for path in files}))
+    files = _class_files(existing_folder(root))
+    if not follow_links:
+        check_inside(root, [root / path for path, _ in files])
+    firsts = {parts[0] for _, parts in files} if len(files[0][1]) == 2 else set()
+    has_splits = bool(firsts) and {name.lower() for name in firsts} <= _SPLITS
+    names = tuple(sorted({parts[-1] for _, parts in files}))
     if not has_splits:
         no_split("image-folder", split)
     elif split is not None:
@@ -108,28 +109,81 @@ def image_folder(root: Path, split: str | None, follow_links: bool) -> Items:
             raise ValueError(
                 f"split: no {split!r}; available: {', '.join(sorted(firsts))}"
             )
-        files = [path for path in files if path.parts[0] == split]
-    if not follow_links:
-        check_inside(root, [root / path for path in files])
+        files = [(path, parts) for path, parts in files if parts[0] == split]
+    domains = firsts and not has_splits
     files = _alternating(files)
     return Items(
-        ids=[path.with_suffix("").as_posix() for path in files],
-        labels=[names.index(path.parts[-2]) for path in files],
+        ids=[composed(path.with_suffix("").as_posix()) for path, _ in files],
+        labels=[names.index(parts[-1]) for _, parts in files],
         names=names,
-        image=lambda position: read_image(root / files[position]),
-        stamp=[str(files), stamp_of(*(root / path for path in files))],
-        domains=[path.parts[0] if firsts and not has_splits else "" for path in files],
+        image=lambda position: read_image(root / files[position][0]),
+        stamp=[
+            str([path for path, _ in files]),
+            stamp_of(*(root / path for path, _ in files)),
+        ],
+        domains=[parts[0] if domains else "" for _, parts in files],
     )
 
 
-def _alternating(files: list[Path]) -> list[Path]:
+def _class_files(root: Path) -> list[File]:
+    """Return images below `root`, each with its class and what stands above that.
+
+    Raises:
+        DataError: no image, images at different depths, images of another format, or
+            a folder of a class without an image.
+    """
+    found = [
+        path.relative_to(root)
+        for pattern in ("*/*", "*/*/*", "*/*/*/*")
+        for path in visible_files(root, pattern)
+    ]
+    files = [path for path in found if path.suffix.lower() in _ENDINGS]
+    other = [path for path in found if path.suffix.lower() in OTHER_FORMATS]
+    if other:
+        raise DataError(
+            root / other[0],
+            f"an image that is no PNG or JPEG ({len(other)} such files below {root}). "
+            "Convert or remove them, lest their classes vanish.",
+        )
+    depths = {len(path.parts) for path in files}
+    if len(depths) != 1:
+        problem = "no image" if not files else "images at different depths"
+        raise DataError(
+            root,
+            f"{problem}; looked for <class>/* and <domain>/<class>/*. Check root=.",
+        )
+    parts = [tuple(map(composed, path.parts[:-1])) for path in files]
+    if len({names[-1] for names in parts}) == 1 and len({n[:-1] for n in parts}) > 1:
+        parts = [names[:-1] for names in parts]  # <class>/images/*
+    if len(parts[0]) > 2:
+        raise DataError(
+            root,
+            f"{files[0]} lies too deep; looked for <class>/* and <domain>/<class>/*. "
+            "Check root=.",
+        )
+    _check_empty(root, depths.pop() - 1, {path.parent for path in files})
+    return list(zip(files, parts, strict=True))
+
+
+def _check_empty(root: Path, depth: int, full: set[Path]) -> None:
+    """Refuse a folder at the depth of a class that shows no image of it."""
+    for path in visible(root, "/".join(["*"] * depth)):
+        if path.is_dir() and path.relative_to(root) not in full:
+            raise DataError(
+                path,
+                "holds no PNG or JPEG, beside folders of classes that do. Remove it, "
+                "or put the images of the class there.",
+            )
+
+
+def _alternating(files: list[File]) -> list[File]:
     """Order files by domain, then by their rank within the class."""
     seen: dict[Path, int] = {}
     keyed = []
-    for path in sorted(files, key=lambda path: natural(path.as_posix())):
+    for path, parts in sorted(files, key=lambda file: natural(file[0].as_posix())):
         rank = seen[path.parent] = seen.get(path.parent, -1) + 1
-        keyed.append((path.parts[:-2], rank, path))
-    return [path for *_, path in sorted(keyed)]
+        keyed.append((parts[:-1], rank, path, parts))
+    return [(path, parts) for *_, path, parts in sorted(keyed)]
 
 
 SOURCES: dict[str, Callable[[Path, str | None, bool], Items]] = {

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from trfjax.data import classification, prepared
+from trfjax.data import classification, prepared, segmentation
 from trfjax.data.dataset import Dataset, spread
-from trfjax.data.images import Colours, read_image, read_label, resize
+from trfjax.data.images import Colours, resize
 from trfjax.data.labels import LabelMap
 from trfjax.data.layouts import LAYOUTS, Layout
 from trfjax.data.medical.layouts import VOLUME_LAYOUTS, VolumeLayout
 from trfjax.data.medical.load import load_volumes
 from trfjax.data.medical.patients import find_patients
 from trfjax.data.medical.slicing import Slicing
-from trfjax.data.pairs import Pair, find_pairs
-from trfjax.errors import DataError
-from trfjax.files import digest
-
-Read = Callable[[int], tuple[np.ndarray, np.ndarray]]
+from trfjax.data.segmentation import chosen_map, refuse
 
 
 def load_dataset(
@@ -79,7 +75,8 @@ def load_dataset(
 
     Returns:
         The data set: uint8 images `(h, w, c)` with int32 labels `(h, w)`, or `()` for
-        classification, in `0..C-1` or the ignore value.
+        classification, in `0..C-1` or the ignore value. Images are turned as their
+        EXIF tag says. Masks of two classes may hold any two ids, such as 0 and 255.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -115,7 +112,7 @@ def load_dataset(
         folder = _needed(root, kind)
         patients = find_patients(folder, chosen, follow_links=follow_links)
         data = load_volumes(
-            name, patients, _label_map(kind, folder, chosen.tasks, labels, classes),
+            name, patients, chosen_map(kind, folder, chosen.tasks, labels, classes),
             domain=rest, slicing=slicing or Slicing(), count=count, channels=channels,
         )  # fmt: skip
         return _finished(data, None, size, cache)
@@ -138,18 +135,20 @@ def load_dataset(
         )
     else:
         assert not isinstance(layout, VolumeLayout)  # those were opened above
-        layout = layout or _layout(kind)
-        folder = _needed(root, kind)
-        pairs, files = find_pairs(
-            folder,
-            layout,
-            split=split,
+        data = segmentation.load(
+            name,
+            kind,
+            _needed(root, kind),
+            layout or _layout(kind),
             domain=rest,
+            split=split,
+            labels=labels,
+            classes=classes,
+            colours=colours,
+            channels=channels or 3,
             skip_unpaired=skip_unpaired,
             follow_links=follow_links,
         )
-        label_map = _label_map(kind, folder, files.maps, labels, classes)
-        data = _segmentation(name, kind, pairs, label_map, colours, channels or 3)
     return _finished(data, count, size, cache)
 
 
@@ -162,13 +161,6 @@ def _finished(
     if size is not None:
         data = data.map(lambda x, y: resize(x, y, size), tag=f"size={tuple(size)}")
     return _cached(data, cache) if cache else data
-
-
-def refuse(kind: str, **options: Any) -> None:
-    """Raise for options that mean nothing to this kind of data set."""
-    given = [name for name, value in options.items() if value]
-    if given:
-        raise ValueError(f"{given[0]}: has no meaning for {kind!r}; leave it out")
 
 
 def _needed(root: str | Path | None, kind: str) -> Path:
@@ -202,88 +194,6 @@ def _synthetic(
 def _given(**options: Any) -> dict[str, Any]:
     """Return the options that have a value."""
     return {name: value for name, value in options.items() if value is not None}
-
-
-def _label_map(
-    kind: str,
-    root: Path,
-    maps: Any,
-    labels: str | LabelMap | None,
-    classes: Sequence[str | int] | None,
-) -> LabelMap:
-    if isinstance(labels, LabelMap):
-        refuse(kind, classes=classes)
-        return labels
-    if maps:
-        refuse(kind, classes=classes)
-        chosen = labels or next(iter(maps))
-        if chosen not in maps:
-            raise ValueError(
-                f"labels: no {chosen!r} for {kind!r}; available: {', '.join(maps)}"
-            )
-        return maps[chosen]
-    refuse(kind, labels=labels)
-    listed = root / "classes.txt"
-    if classes is None and listed.is_file():
-        lines = listed.read_text("utf-8").splitlines()
-        classes = [line.strip() for line in lines if line.strip()]
-    if not classes:
-        raise ValueError(
-            f"classes: the class names of {root} are not known; pass "
-            "classes=['road', ...] in the order of the ids, or write them to "
-            f"{listed}, one a line"
-        )
-    return LabelMap(tuple(str(item) for item in classes))
-
-
-def _segmentation(
-    name: str,
-    kind: str,
-    pairs: list[Pair],
-    label_map: LabelMap,
-    colours: Colours | None,
-    channels: int,
-) -> Dataset:
-    def read(position: int) -> tuple[np.ndarray, np.ndarray]:
-        pair = pairs[position]
-        image = read_image(pair.image, channels=channels)
-        stored = read_label(pair.label, colours=colours)
-        if stored.shape != image.shape[:2]:
-            raise DataError(
-                pair.label,
-                f"size {stored.shape[1]}x{stored.shape[0]} differs from its image "
-                f"{image.shape[1]}x{image.shape[0]}. Export the label again at the "
-                "size of the image.",
-            )
-        try:
-            return image, label_map(stored)
-        except ValueError as error:
-            problem = str(error).removeprefix("label: ")
-            raise DataError(pair.label, problem) from error
-
-    files = [path for pair in pairs for path in (pair.image, pair.label)]
-    return Dataset(
-        name=name,
-        labels=label_map,
-        image_ids=tuple(pair.image_id for pair in pairs),
-        read=read,
-        groups=tuple(pair.group for pair in pairs),
-        fingerprint=digest(
-            kind,
-            [pair.image_id for pair in pairs],
-            [[path.name, *_stamp(path)] for path in files],
-            label_map.names,
-            sorted((label_map.ids or {}).items()),
-            label_map.ignore,
-            sorted([*colour, i] for colour, i in (colours or {}).items()),
-            channels,
-        ),
-    )
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns
 
 
 def _spread(data: Dataset, count: int) -> Dataset:

@@ -11,10 +11,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from trfjax.data.exif import orientation_of, turned
+from trfjax.data.png import SIGNATURE, check_png
 from trfjax.errors import DataError
+from trfjax.reading import read_bytes
 
 Colours = Mapping[tuple[int, int, int], int]  # RGB in a label file -> stored id
 
+MAX_FILE = 1 << 30  # bytes of an image file
 MAX_PIXELS = 89_478_485  # Pillow's own limit, kept even where a caller lifted it
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 _BOMB = (Image.DecompressionBombWarning, Image.DecompressionBombError)
@@ -24,7 +28,7 @@ _GREY = ("L", "1")
 def read_image(
     path: str | Path, *, channels: int | None = 3, content: bytes | None = None
 ) -> np.ndarray:
-    """Read a PNG or JPEG photograph.
+    """Read a PNG or JPEG photograph, turned as its EXIF tag says.
 
     Args:
         path: the file; with `content`, only its name in messages.
@@ -32,14 +36,21 @@ def read_image(
         content: the bytes of the file, when it lies inside an archive.
 
     Returns:
-        `(h, w, 3)` or `(h, w, 1)` uint8. The EXIF rotation is not applied, since
-        labels are drawn on the pixels as they are stored.
+        `(h, w, 3)` or `(h, w, 1)` uint8.
 
     Raises:
         DataError: not a whole PNG or JPEG, too many pixels, more than 8 bits,
             see-through pixels or CMYK colours.
     """
+    return turned(*read_stored(path, channels=channels, content=content))
+
+
+def read_stored(
+    path: str | Path, *, channels: int | None = 3, content: bytes | None = None
+) -> tuple[np.ndarray, int]:
+    """Read what `read_image` does as it is stored, and its EXIF orientation."""
     image, depth = _open(path, content)
+    orientation = orientation_of(image.info.get("exif", b""))
     if image.mode in ("RGBA", "LA"):
         image = _without_alpha(path, image)
     if image.mode == "P" and "transparency" not in image.info:
@@ -57,7 +68,7 @@ def read_image(
     elif image.mode == "1":
         image = image.convert("L")
     pixels = np.array(image)
-    return pixels if pixels.ndim == 3 else pixels[..., None]
+    return pixels if pixels.ndim == 3 else pixels[..., None], orientation
 
 
 def read_label(
@@ -78,6 +89,10 @@ def read_label(
             path,
             f"a label stored as {image.format} has invented ids at every edge. "
             "Export the labels again as PNG.",
+        )
+    if orientation_of(image.info.get("exif", b"")) != 1:
+        raise DataError(
+            path, "a label with an EXIF orientation. Save it again without the tag."
         )
     if image.mode == "RGB" and depth == 8:
         return _ids_of_colours(path, np.asarray(image), colours)
@@ -127,7 +142,8 @@ def _centres(old: int, new: int) -> np.ndarray:
 
 def _open(path: str | Path, content: bytes | None) -> tuple[Image.Image, int]:
     """Decode a whole PNG or JPEG; return it with its bits per channel."""
-    data = Path(path).read_bytes() if content is None else content
+    data = read_bytes(path, limit=MAX_FILE) if content is None else content
+    depth = check_png(path, data) if data.startswith(SIGNATURE) else 8
     try:
         image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
     except _BOMB as error:
@@ -138,16 +154,13 @@ def _open(path: str | Path, content: bytes | None) -> tuple[Image.Image, int]:
         raise DataError(
             path, f"{image.width}x{image.height} is above {MAX_PIXELS} pixels."
         )
-    png = image.format == "PNG"
     try:
         image.load()
     except _DAMAGE as error:
         raise DataError(
             path, f"damaged or cut off ({error}). Copy it again."
         ) from error
-    if png and b"IEND" not in data:
-        raise DataError(path, "cut off: a PNG without its end. Copy it again.")
-    return image, data[24] if png else 8  # the bit depth of the PNG header
+    return image, depth
 
 
 def _without_alpha(path: str | Path, image: Image.Image) -> Image.Image:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -68,6 +68,24 @@ class LabelMap:
                 f"{unknown[:8]}. Choose the label map these files were made with."
             )
         return np.asarray(np.array([known[i] for i in present], np.int32)[position])
+
+
+# Values that mark pixels to ignore, in one code base or another.
+_VOID = {250, 254, 255, 65535, 32767, 2**31 - 1, 2**32 - 1}
+
+
+def looks_void(ids: Sequence[int]) -> int | None:
+    """Return the id that looks like pixels to ignore and not like a class, if any.
+
+    That is a negative one, or one such as 250 or 255 far above all others.
+
+    Args:
+        ids: those present, ascending, without the ones known to be ignored.
+    """
+    if ids and ids[0] < 0:
+        return ids[0]
+    below = ids[-2] if len(ids) > 1 else 0
+    return ids[-1] if ids and ids[-1] in _VOID and below < ids[-1] // 2 else None
 
 
 def _unique(stored: np.ndarray) -> tuple[list[int], np.ndarray]:

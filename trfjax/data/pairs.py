@@ -5,11 +5,21 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from glob import escape
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from trfjax.data.layouts import LabelFiles, Layout
-from trfjax.data.paths import check_inside, choose, existing_folder, listed, natural
+from trfjax.data.paths import (
+    check_inside,
+    choose,
+    existing_folder,
+    listed,
+    natural,
+    other_format,
+    visible_files,
+)
 from trfjax.errors import DataError
+from trfjax.reading import composed, read_lines
 
 BLOCK = 10  # frames of a sequence that `Dataset.split` keeps together
 _FIELD = re.compile(r"\{(split|domain|stem|ext)\}")
@@ -52,7 +62,11 @@ def find_pairs(
     root = existing_folder(root)
     images = _matches(root, layout.images, layout)
     if not images:
-        raise DataError(root, f"no image matches {_looked_for(layout.images)}")
+        raise DataError(
+            root,
+            f"no image matches {_looked_for(layout.images)}"
+            + other_format(root, "images/**/*"),
+        )
     kind, labels = _label_files(root, layout)
     domains = _domains(root, layout, {**images, **labels})
     chosen = _in_split(root, layout, images, labels, split)
@@ -67,7 +81,7 @@ def find_pairs(
         check_inside(root, (files[key] for key in keys for files in (images, labels)))
     pairs = [
         Pair(
-            image_id=images[key].relative_to(root).with_suffix("").as_posix(),
+            image_id=composed(images[key].relative_to(root).with_suffix("").as_posix()),
             image=images[key],
             label=labels[key],
             split=key[0],
@@ -90,7 +104,7 @@ def _matches(root: Path, templates: Sequence[str], layout: Layout) -> dict[Key, 
         "split": "|".join(layout.splits) or "[^/]+",
         "domain": "[^/]+",
         "stem": "[^/]+",
-        "ext": "(?i:png|jpe?g)",
+        "ext": "(?i:png|jpe?g|jfif|jpe)",
     }
     files: dict[Key, Path] = {}
     for template in templates:
@@ -98,11 +112,11 @@ def _matches(root: Path, templates: Sequence[str], layout: Layout) -> dict[Key, 
             f"(?P<{piece}>{parts[piece]})" if i % 2 else re.escape(piece)
             for i, piece in enumerate(_FIELD.split(template))
         )
-        for path in sorted(root.glob(_FIELD.sub("*", template))):
+        for path in visible_files(root, _FIELD.sub("*", template)):
             found = re.fullmatch(pattern, path.relative_to(root).as_posix())
             if found is None:
                 continue
-            fields = found.groupdict()
+            fields = {k: composed(v) for k, v in found.groupdict().items()}
             key = (fields.get("split", ""), fields.get("domain", ""), fields["stem"])
             if key in files:
                 raise DataError(path, f"has the same name as {files[key].name}.")
@@ -135,12 +149,14 @@ def _in_split(
         if split not in splits:
             raise ValueError(f"split: no {split!r} here; {listed(splits)}")
         return {key for key in keys if key[0] == split}
-    lists = {path.stem: path for path in root.glob("*.txt") if path.stem != "classes"}
+    lists = {path.stem: path for path in visible_files(root, "*.txt")}
+    lists.pop("classes", None)
     if split not in lists:
         raise ValueError(f"split: no list {split}.txt in {root}; {listed(lists)}")
     check_inside(root, [lists[split]])
-    stems = set(_read_list(root, lists[split]))
-    missing = sorted(stems - {key[2] for key in images})
+    known = {key[2] for key in images}
+    stems = set(_read_list(root, lists[split], known))
+    missing = sorted(stems - known)
     if missing:
         raise DataError(
             lists[split],
@@ -150,15 +166,19 @@ def _in_split(
     return {key for key in keys if key[2] in stems}
 
 
-def _read_list(root: Path, path: Path) -> list[str]:
-    """Return the stems a list file names, one file a line."""
-    entries = [line.strip() for line in path.read_text("utf-8").splitlines()]
-    for entry in entries:
-        if Path(entry).is_absolute() or ".." in Path(entry).parts:
+def _read_list(root: Path, path: Path, known: set[str]) -> list[str]:
+    """Return the stems a list file names, one file a line, on any system."""
+    stems = []
+    for entry in read_lines(path):
+        windows, posix = PureWindowsPath(entry), PurePosixPath(entry)
+        parts = {*windows.parts, *posix.parts}
+        if windows.drive or windows.root or posix.is_absolute() or ".." in parts:
             raise DataError(
                 path, f"entry {entry!r} leads outside {root}. Use paths below it."
             )
-    return [Path(entry).stem for entry in entries if entry]
+        names = (posix.name, posix.stem, windows.name, windows.stem)
+        stems.append(next((n for n in names if n in known), windows.stem))
+    return stems
 
 
 def _domains(root: Path, layout: Layout, files: Iterable[Key]) -> dict[Key, str]:
@@ -167,12 +187,15 @@ def _domains(root: Path, layout: Layout, files: Iterable[Key]) -> dict[Key, str]
     path = root / "domains.tsv"
     if not layout.domain and "{domain}" not in layout.images[0] and path.is_file():
         check_inside(root, [path])
-        lines = path.read_text("utf-8").splitlines()
-        header, *rows = (line.split("\t") for line in lines or [""])
+        header, *rows = (line.split("\t") for line in read_lines(path) or [""])
         if not {"name", "domain"} <= set(header):
             raise DataError(path, "its first line must name 'name' and 'domain'.")
         name, domain = header.index("name"), header.index("domain")
-        table = {row[name]: row[domain] for row in rows if len(row) == len(header)}
+        for row in rows:
+            if len(row) > len(header):
+                raise DataError(path, f"row {row} has more columns than its header.")
+            row += [""] * (len(header) - len(row))
+        table = {row[name]: row[domain] for row in rows}
 
     def domain_of(key: Key) -> str:
         if layout.domain:
@@ -213,7 +236,8 @@ def _paired(
             raise DataError(
                 files[0],
                 f"{is_a} ({len(files)} such files below {root}). Choose the split= or "
-                "domain= that has both, or pass skip_unpaired=True.",
+                "domain= that has both, or pass skip_unpaired=True."
+                + other_format(root, f"**/{escape(files[0].stem)}.*"),
             )
     paired = [key for key in keys if key in labels]
     if not paired:

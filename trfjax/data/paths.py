@@ -8,6 +8,72 @@ from pathlib import Path
 
 from trfjax.errors import DataError
 
+# What systems, network drives and editors leave behind, beside names with a dot.
+_DROPPINGS = {
+    *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"),
+    *("$recycle.bin", "recycler", "system volume information", "lost+found"),
+    *("@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "@recently-snapshot"),
+    *("__macosx", "network trash folder", "temporary items", "__pycache__", "cvs"),
+    *("_vti_cnf", "_notes", "lrtemp"),
+}
+_UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".swp", ".download")
+
+
+# Image files that are not read, lest they vanish without a word.
+OTHER_FORMATS = {
+    *(".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif"),
+    *(".jp2", ".j2k", ".jpx", ".jxl", ".ppm", ".pgm", ".pbm", ".pnm", ".pcx", ".tga"),
+    *(".ico", ".svg", ".psd", ".exr", ".hdr", ".dcm", ".dng", ".cr2", ".nef", ".raw"),
+}
+
+
+def is_dropping(name: str) -> bool:
+    """Say whether a file or folder is none of the user's data.
+
+    Hidden files and folders (`.git`, `.ipynb_checkpoints`, `._x`, `.DS_Store`), what
+    systems keep (`Thumbs.db`, `@eaDir`, `__MACOSX`), what editors keep (`x~`, `#x#`,
+    `~$x`) and downloads that have not ended.
+    """
+    return (
+        name.startswith((".", "~$"))
+        or name.endswith("~")
+        or (name.startswith("#") and name.endswith("#"))
+        or name.lower() in _DROPPINGS
+        or name.lower().endswith(_UNFINISHED)
+    )
+
+
+def visible(root: Path, pattern: str = "*") -> list[Path]:
+    """Return what matches below `root`, sorted, without droppings.
+
+    Raises:
+        DataError: a name that is not text.
+    """
+    found = []
+    for path in sorted(root.glob(pattern)):
+        if any(is_dropping(part) for part in path.relative_to(root).parts):
+            continue
+        if any("\ud800" <= letter <= "\udfff" for letter in path.name):
+            shown = path.name.encode("ascii", "backslashreplace").decode()
+            raise DataError(
+                path.parent / shown, "has a name that is not UTF-8. Rename the file."
+            )
+        found.append(path)
+    return found
+
+
+def visible_files(root: Path, pattern: str = "*") -> list[Path]:
+    """Return what `visible` does, without folders."""
+    return [path for path in visible(root, pattern) if not path.is_dir()]
+
+
+def other_format(root: Path, pattern: str) -> str:
+    """Return what to say where a file that matches is an image of another format."""
+    for path in visible_files(root, pattern):
+        if path.suffix.lower() in OTHER_FORMATS:
+            return f" {path.name} is no PNG or JPEG; convert such images."
+    return ""
+
 
 def existing_folder(root: Path) -> Path:
     """Return `root`, or say which part of it does not exist."""

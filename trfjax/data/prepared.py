@@ -10,9 +10,10 @@ import numpy as np
 
 from trfjax.data.dataset import Dataset
 from trfjax.data.labels import LabelMap
-from trfjax.data.paths import existing_folder
+from trfjax.data.paths import check_inside, existing_folder, visible
 from trfjax.errors import DataError
-from trfjax.files import digest, read_json
+from trfjax.files import digest
+from trfjax.reading import parse_json, read_bytes
 
 
 def load(
@@ -38,11 +39,19 @@ def load(
         raise DataError(
             folder, "no features.json. Point to <data_dir>/<name>/<version>."
         )
-    _check_features(features, read_json(features))
+    check_inside(folder, visible(folder))
+    _check_features(
+        features, parse_json(features, read_bytes(features), dict[str, Any])
+    )
     import tensorflow_datasets as tfds
 
     open_folder: Any = tfds.builder_from_directory
-    builder = open_folder(folder)
+    try:
+        builder = open_folder(folder)
+    except Exception as error:  # TFDS and protobuf raise many kinds
+        raise DataError(
+            folder, f"damaged or no prepared TFDS folder ({error}). Prepare it again."
+        ) from error
     split = _split(builder, split)
     name = f"tfds:{builder.info.full_name}/{split}"
     try:
@@ -69,23 +78,25 @@ def load(
     ids = tuple(f"{split}/{i:06d}" for i in range(len(source)))
     stamp = sorted(
         [path.name, path.stat().st_size, path.stat().st_mtime_ns]
-        for path in folder.iterdir()
+        for path in visible(folder)
     )
     return Dataset(name, labels, ids, read, ids, digest("tfds", stamp, split))
 
 
-def _check_features(path: Path, value: Any) -> None:
+def _check_features(path: Path, features: Any) -> None:
     """Refuse feature classes from elsewhere: TFDS would import the module named."""
-    if isinstance(value, dict):
-        named = value.get("pythonClassName", "tensorflow_datasets.")
-        if not str(named).startswith("tensorflow_datasets."):
-            raise DataError(
-                path, f"names the class {named!r}, which is not TFDS's own."
-            )
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            _check_features(path, item)
+    open_ = [features]
+    while open_:
+        value = open_.pop()
+        if isinstance(value, dict):
+            named = value.get("pythonClassName", "tensorflow_datasets.")
+            if not str(named).startswith("tensorflow_datasets."):
+                raise DataError(
+                    path, f"names the class {named!r}, which is not TFDS's own."
+                )
+            open_ += value.values()
+        elif isinstance(value, list):
+            open_ += value
 
 
 def _split(builder: Any, split: str | None) -> str:

@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from trfjax.arrays import as_float, as_labels, check_probs
+from trfjax.arrays import as_float, check_probs
 from trfjax.errors import DataError
+from trfjax.features.saved import SCHEMA as SCHEMA
+from trfjax.features.saved import Known, arguments
 from trfjax.files import read_arrays, write_arrays
+from trfjax.reading import converted
 from trfjax.typing import FEATURE_SPACES, IGNORE, FeatureSpace
 
-SCHEMA = 1  # of the files; it grows when their meaning changes
 UNKNOWN = -1  # the prediction where there is no head to make one
 
 
@@ -127,7 +130,8 @@ class FeatureSet:
 
         A foreign `.npz` or `.safetensors` holds `labels (n,)` and at least one of
         `features`, `probs`, `logits`, `penultimate`, each `(n, d)`; `predictions (n,)`
-        and `image (n,)` are read where they are. Its ignored rows are left out.
+        and `image (n,)` are read where they are. Maps `(b, h, w, d)` with labels
+        `(b, h, w)` are read as rows. Its ignored rows are left out.
 
         Args:
             path: the file.
@@ -143,20 +147,20 @@ class FeatureSet:
         """
         path = Path(path)
         arrays, metadata = read_arrays(path)
-        metadata = dict(metadata.get("featureset") or {})
+        known = converted(path, metadata.get("featureset", {}), Known)
         given = {
-            "class_names": class_names,
-            "source_class_names": source_class_names,
+            "class_names": class_names and tuple(class_names),
+            "source_class_names": source_class_names and tuple(source_class_names),
             "ignore": ignore,
         }
-        known = metadata | {k: v for k, v in given.items() if v is not None}
+        changes = {name: value for name, value in given.items() if value is not None}
+        known = msgspec.structs.replace(known, **changes)
         try:
-            if "schema" in metadata and metadata["schema"] != SCHEMA:
-                raise ValueError(
-                    f"written in version {metadata['schema']} of the format, this is "
-                    f"version {SCHEMA}; extract the features again"
-                )
-            return cls(**_foreign(arrays, known, features))
+            found = arguments(arrays, known, features)
+            if found["predictions"] is None:
+                rows = found["features"]
+                found["predictions"] = head_predictions(rows, len(found["labels"]))
+            return cls(**found)
         except (ValueError, TypeError) as error:
             raise DataError(path, str(error)) from error
 
@@ -184,55 +188,6 @@ def head_predictions(features: Mapping[str, np.ndarray], n: int) -> np.ndarray:
         if name in features:
             return features[name].argmax(axis=-1).astype(np.int32)
     return np.full(n, UNKNOWN, np.int32)
-
-
-def _foreign(
-    arrays: Mapping[str, np.ndarray], known: Mapping[str, Any], features: FeatureSpace
-) -> dict[str, Any]:
-    """Return the arguments of `FeatureSet` that are in the arrays of a file."""
-    named = {name: arrays[name] for name in FEATURE_SPACES if name in arrays}
-    if "features" in arrays:
-        named.setdefault(features, arrays["features"])
-    if "labels" not in arrays or not named:
-        raise ValueError(
-            f"holds the arrays {sorted(arrays)}; expected 'labels' and at least one of "
-            f"'features', {', '.join(map(repr, FEATURE_SPACES))}"
-        )
-    labels = as_labels("labels", arrays["labels"])
-    for name, array in {**named, **arrays}.items():
-        if array.shape[:1] != labels.shape[:1]:
-            raise ValueError(
-                f"array {name!r} has shape {array.shape}, labels have {labels.shape}; "
-                "the first axes must agree"
-            )
-    ignore = known.get("ignore", IGNORE)
-    keep = np.flatnonzero(labels != ignore)
-    rows = {
-        name: np.asarray(as_float(name, array[keep]), np.float32)
-        for name, array in named.items()
-    }
-    predictions = arrays.get("predictions")
-    image = (
-        np.asarray(arrays["image"])[keep] if "image" in arrays else np.zeros(len(keep))
-    )
-    heads = [array.shape[1] for name, array in rows.items() if name != "penultimate"]
-    return {
-        "features": rows,
-        "labels": np.asarray(labels)[keep].astype(np.int32),
-        "predictions": head_predictions(rows, len(keep))
-        if predictions is None
-        else np.asarray(as_labels("predictions", predictions[keep])).astype(np.int32),
-        "image": np.asarray(as_labels("image", image)).astype(np.int32),
-        "image_ids": tuple(
-            known.get("image_ids") or map(str, range(int(image.max(initial=0)) + 1))
-        ),
-        "class_names": tuple(known.get("class_names") or ()),
-        "source_class_names": tuple(
-            known.get("source_class_names") or map(str, range(max(heads, default=0)))
-        ),
-        "ignore": ignore,
-        "facts": dict(known.get("facts") or {}),
-    }
 
 
 def _check_shapes(found: FeatureSet) -> None:

@@ -9,21 +9,29 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from trfjax.data.paths import existing_folder, natural
+from trfjax.data.labels import looks_void
+from trfjax.data.paths import (
+    check_inside,
+    existing_folder,
+    natural,
+    visible,
+    visible_files,
+)
 from trfjax.errors import DataError
 from trfjax.features.featureset import SCHEMA, FeatureSet, head_predictions
 from trfjax.features.pixels import RADIUS, Pixels, check_drawing, draw_pixels
 from trfjax.files import digest
+from trfjax.npy import map_npy
 
 log = logging.getLogger("trfjax")
 
 MAX_BYTES = 4 << 30  # of one array
+VOID = (250, 255, -1)  # labels of pixels that count for nothing
 Pair = tuple[Path, Path]  # files of the features and of the labels
 
 
@@ -34,7 +42,7 @@ def read_published(
     models: Sequence[str] | None = None,
     pixels: int = 100_000,
     seed: int = 0,
-    ignore: int = 250,
+    ignore: int | Collection[int] = VOID,
     strategy: str = "uniform",
 ) -> list[tuple[str, FeatureSet, FeatureSet]]:
     """Draw pixels from published features; no network is needed.
@@ -48,7 +56,8 @@ def read_published(
         models: which to read; all by default.
         pixels: how many to draw from each side.
         seed: another seed draws other pixels.
-        ignore: the label that counts for nothing.
+        ignore: the label, or labels, that count for nothing: 250 as published, and
+            255 and -1 as others mark them.
         strategy: how pixels are drawn; see `draw_pixels`.
 
     Returns:
@@ -76,7 +85,8 @@ def read_published(
         city = found[0]
     for name in chosen:
         _check_known(f"city for model {name}", city, cities[name])
-    settings = {"pixels": pixels, "seed": seed, "ignore": ignore, "strategy": strategy}
+    void = tuple(ignore) if isinstance(ignore, Collection) else (ignore,)
+    settings = {"pixels": pixels, "seed": seed, "void": void, "strategy": strategy}
     return [
         (
             name,
@@ -88,8 +98,7 @@ def read_published(
 
 
 def _folders(root: Path) -> list[str]:
-    names = (path.name for path in root.iterdir() if path.is_dir())
-    return sorted((name for name in names if name[0] != "."), key=natural)
+    return sorted((path.name for path in visible(root) if path.is_dir()), key=natural)
 
 
 def _check_known(what: str, name: str, known: Sequence[str]) -> None:
@@ -106,7 +115,7 @@ def _read(
     *,
     pixels: int,
     seed: int,
-    ignore: int,
+    void: tuple[int, ...],
     strategy: str,
 ) -> FeatureSet:
     """Draw pixels from one pair of `final` and `label` folders."""
@@ -117,11 +126,11 @@ def _read(
         raise DataError(folder, f"the number of channels differs: {sorted(channels)}")
     try:
         drawn = draw_pixels(
-            (_labels(pair) for pair in pairs),
+            (_labels(pair, void) for pair in pairs),
             image_ids=names,
             identity=data,
             pixels=pixels,
-            ignore=ignore,
+            ignore=void[0],
             strategy=strategy,
             seed=seed,
         )
@@ -151,7 +160,7 @@ def _read(
         image_ids=names,
         class_names=(),
         source_class_names=tuple(map(str, range(logits.shape[1]))),
-        ignore=ignore,
+        ignore=void[0],
         facts=facts,
     )
 
@@ -160,8 +169,9 @@ def _pairs(folder: Path) -> list[Pair]:
     """List the files of features and of labels, which have the same names."""
     sides = []
     for side in ("final", "label"):
-        here = existing_folder(folder / side)
-        sides.append({p.name for p in here.glob("*.npy") if p.is_file()})
+        found = visible_files(existing_folder(folder / side), "*.npy")
+        check_inside(folder, found)
+        sides.append({path.name for path in found})
     lone = sorted(sides[0] ^ sides[1], key=natural)
     if lone:
         side, other = ("final", "label") if lone[0] in sides[0] else ("label", "final")
@@ -176,7 +186,7 @@ def _pairs(folder: Path) -> list[Pair]:
 
 def _open_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     """Map a pair of files, after a look at their headers."""
-    final, label = (_open(path) for path in pair)
+    final, label = (map_npy(path, limit=MAX_BYTES) for path in pair)
     if final.ndim != 3 or final.dtype.kind != "f":
         raise DataError(
             pair[0], f"{final.dtype} of shape {final.shape}, expected (C, H, W) floats"
@@ -188,31 +198,23 @@ def _open_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     return final, label
 
 
-def _open(path: Path) -> np.ndarray:
-    try:
-        array = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, OSError, EOFError, OverflowError, TypeError) as error:
-        objects = "Python objects" in str(error)
-        remedy = "Save it again as float32 or int32" if objects else "Write it again"
-        raise DataError(path, f"damaged or no plain .npy ({error}). {remedy}.") from (
-            error
-        )
-    bytes_ = math.prod(array.shape) * array.dtype.itemsize
-    if bytes_ > MAX_BYTES:
-        raise DataError(path, f"{bytes_} bytes are above the limit of {MAX_BYTES}")
-    if array.offset + bytes_ != path.stat().st_size:
-        raise DataError(path, "longer than its header says. Write it again.")
-    return array
-
-
-def _labels(pair: Pair) -> np.ndarray:
+def _labels(pair: Pair, void: tuple[int, ...]) -> np.ndarray:
+    """Read labels; all that count for nothing become the first of `void`."""
     labels = np.asarray(_open_pair(pair)[1])
     whole = labels.dtype.kind in "iu"
     if labels.dtype.kind == "f":
         whole = bool(np.isfinite(labels).all() and (labels == np.rint(labels)).all())
     if not whole or labels.min() < -(2**31) or labels.max() >= 2**31:
         raise DataError(pair[1], f"{labels.dtype} labels that are no 32-bit integers")
-    return labels.astype(np.int32)
+    left_out = np.isin(labels, void)
+    found = looks_void(np.unique(labels[~left_out]).tolist())
+    if found is not None:
+        raise DataError(
+            pair[1],
+            f"holds the label {found}, which looks like pixels to ignore, beside "
+            f"ignore={void}. Pass ignore= with all values that mark such pixels.",
+        )
+    return np.where(left_out, void[0], labels).astype(np.int32)
 
 
 def _gather(pairs: Sequence[Pair], drawn: Pixels, channels: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trfjax.data.medical.layouts import VolumeLayout
-from trfjax.data.paths import check_inside, existing_folder, natural
+from trfjax.data.paths import check_inside, existing_folder, natural, visible
 from trfjax.errors import DataError
 
 _FIELD = re.compile(r"\{(domain|patient|modality|slice)\}")
@@ -98,7 +98,7 @@ def _matches(
     """Yield every file that a template describes, its patient and its modality."""
     for template in templates:
         pattern = _pattern(template, layout)
-        for path in sorted(root.glob(_FIELD.sub("*", template))):
+        for path in visible(root, _FIELD.sub("*", template)):
             found = pattern.fullmatch(path.relative_to(root).as_posix())
             if found is not None and path.is_file():
                 fields = found.groupdict()
