@@ -67,7 +67,7 @@ def chosen_map(
     classes: Sequence[str | int] | None,
     follow_links: bool = False,
 ) -> LabelMap:
-    """Return the label map that `labels` or `classes` choose, or `classes.txt` names."""
+    """Return the label map that the options choose, or `classes.txt` names."""
     if isinstance(labels, LabelMap):
         refuse(kind, classes=classes)
         return labels

@@ -11,6 +11,7 @@ from pathlib import Path
 from trfjax.data.medical.layouts import VolumeLayout
 from trfjax.data.paths import check_inside, existing_folder, natural, visible
 from trfjax.errors import DataError
+from trfjax.reading import read_lines
 
 _FIELD = re.compile(r"\{(domain|patient|modality|slice)\}")
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -129,10 +130,12 @@ def _institutions(root: Path, layout: VolumeLayout) -> dict[str, str]:
     if not layout.institutions or not path.is_file():
         return {}
     check_inside(root, [path])
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        if not {"Partition_ID", "Subject_ID"} <= set(rows.fieldnames or ()):
-            raise DataError(
-                path, "its first line must name 'Partition_ID' and 'Subject_ID'."
-            )
-        return {row["Subject_ID"].strip(): row["Partition_ID"].strip() for row in rows}
+    rows = csv.DictReader(read_lines(path))
+    if not {"Partition_ID", "Subject_ID"} <= set(rows.fieldnames or ()):
+        raise DataError(
+            path, "its first line must name 'Partition_ID' and 'Subject_ID'."
+        )
+    return {
+        (row["Subject_ID"] or "").strip(): (row["Partition_ID"] or "").strip()
+        for row in rows
+    }
