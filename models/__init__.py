@@ -9,7 +9,8 @@ import jax
 from flax import nnx
 from jaxtyping import PRNGKeyArray
 
-from trfjax.models.bisenet import BiSeNet, BiSeNetOfficial
+from trfjax.models.bisenet import BiSeNet
+from trfjax.models.bisenet_official import BiSeNetOfficial
 from trfjax.models.conv4 import Conv4
 from trfjax.models.deeplab import DeepLab
 from trfjax.models.fcn import FCN8s

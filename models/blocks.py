@@ -14,6 +14,7 @@ from jaxtyping import Array
 
 from trfjax.models.init import bias_init, kernel_init
 from trfjax.models.naming import Naming
+from trfjax.models.sizes import NativeSize
 from trfjax.state import Tap
 
 
@@ -116,9 +117,10 @@ def _dtype(name: str | None) -> Any:
 
 
 class Network(nnx.Module):
-    """Base of the networks: checks of the input, and the common attributes.
+    """Base of the networks: what each declares, and the checks of the input.
 
-    A subclass sets `in_channels`, declares `taps`, and returns a
+    A subclass sets `in_channels`, declares `taps` and `head_layers` (and `native_size`
+    and `level_taps` where the defaults are not true), and returns a
     `trfjax.state.Output` whose parts depend on the arguments of the call only.
     """
 
@@ -129,6 +131,25 @@ class Network(nnx.Module):
     def taps(self) -> dict[str, Tap]:
         """The feature maps that can be asked for."""
         raise NotImplementedError
+
+    @property
+    def level_taps(self) -> tuple[str, ...]:
+        """The taps that feature space `levels` reads.
+
+        They are the decoder stages where there is a decoder, else the stage outputs;
+        a tap that only repeats others is none of them.
+        """
+        return tuple(self.taps)
+
+    @property
+    def head_layers(self) -> tuple[str, ...]:
+        """The paths of the layers whose shapes depend on the number of classes."""
+        raise NotImplementedError
+
+    @property
+    def native_size(self) -> NativeSize:
+        """The input sizes it takes and the size of its logits; by default any."""
+        return NativeSize()
 
     def set_view(
         self,
@@ -148,7 +169,9 @@ class Network(nnx.Module):
         if unknown:
             known = ", ".join(self.taps)
             raise ValueError(f"unknown taps {unknown}; this network has: {known}")
-        return x.shape[1], x.shape[2]
+        size = (x.shape[1], x.shape[2])
+        self.native_size.check(size)
+        return size
 
     def check_batch(self, batch: int, norm: Any, where: str) -> None:
         """Require two images where a norm sees one value per image in training."""
@@ -157,26 +180,6 @@ class Network(nnx.Module):
                 f"training needs at least 2 images: batch norm of {where} sees one "
                 "value per image and channel"
             )
-
-    def check_multiple(self, size: tuple[int, int], multiple: int) -> None:
-        """Require sides that are multiples; name the nearest legal size."""
-        if any(side % multiple or side < multiple for side in size):
-            near = tuple(max(round(s / multiple), 1) * multiple for s in size)
-            raise size_error(size, f"multiples of {multiple}", near)
-
-    def check_at_least(self, size: tuple[int, int], least: int) -> None:
-        """Require sides of a minimal length."""
-        if min(size) < least:
-            near = tuple(max(side, least) for side in size)
-            raise size_error(size, f"at least {least}", near)
-
-
-def size_error(size: tuple[int, ...], rule: str, near: tuple[int, ...]) -> ValueError:
-    """Return the error for an input size the network cannot take."""
-    return ValueError(
-        f"input sides must be {rule}, got {size[0]} x {size[1]}; "
-        f"the nearest legal size is {near[0]} x {near[1]}"
-    )
 
 
 def check_option(name: str, value: Any, known: tuple[Any, ...]) -> None:

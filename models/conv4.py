@@ -11,10 +11,11 @@ from typing import ClassVar
 from flax import nnx
 from jaxtyping import Array
 
-from trfjax.models.blocks import ConvNorm, Layers, Network, size_error
+from trfjax.models.blocks import ConvNorm, Layers, Network
 from trfjax.models.lenet import channels_last
 from trfjax.models.naming import Naming
 from trfjax.models.resize import max_pool
+from trfjax.models.sizes import NativeSize
 from trfjax.state import Output, Tap
 
 
@@ -58,9 +59,8 @@ class Conv4(Network):
         hidden = width or 64
         inputs = (in_channels, hidden, hidden, hidden)
         self.blocks = nnx.List(ConvNorm(make, i, hidden, bias=True) for i in inputs)
+        NativeSize(least=16).check((input_size[0], input_size[1]))
         height, width_ = (side // 16 for side in input_size)
-        if min(height, width_) < 1:
-            raise size_error(tuple(input_size), "at least 16", (28, 28))
         self.flat = (height, width_, hidden)
         self.classifier = make.linear(height * width_ * hidden, num_classes)
         self.input_size = (input_size[0], input_size[1])
@@ -71,6 +71,16 @@ class Conv4(Network):
         """The four pooled maps."""
         return {f"block{i + 1}": Tap(self.flat[2], 2 ** (i + 1)) for i in range(4)}
 
+    @property
+    def head_layers(self) -> tuple[str, ...]:
+        """The linear layer."""
+        return ("classifier",)
+
+    @property
+    def native_size(self) -> NativeSize:
+        """The size it was built for; logits are no map."""
+        return NativeSize(only=self.input_size, stride=None)
+
     def __call__(
         self,
         x: Array,
@@ -80,9 +90,7 @@ class Conv4(Network):
         rngs: nnx.Rngs | None = None,
     ) -> Output:
         """Return logits per image; `features` is the flattened last map."""
-        size = self.check(x, taps)
-        if size != self.input_size:
-            raise size_error(size, "those of `input_size`", self.input_size)
+        self.check(x, taps)
         maps = {}
         for i, block in enumerate(self.blocks):
             x = maps[f"block{i + 1}"] = max_pool(block(x))

@@ -24,11 +24,20 @@ from trfjax.models.blocks import (
 )
 from trfjax.models.naming import Naming
 from trfjax.models.resize import resize_bilinear
-from trfjax.models.resnet import BACKBONE, Trunk, torchvision_rules
+from trfjax.models.sizes import NativeSize
+from trfjax.models.trunk import BACKBONE, Trunk, torchvision_rules
 from trfjax.state import Output, Tap
 
 RATES = (6, 12, 18, 24)
-VARIANTS = ("single", "multi", "proda")
+HEADS = {  # the layers of each variant that depend on the classes
+    "single": tuple(f"head/branches/{i}" for i in range(len(RATES))),
+    "multi": tuple(
+        f"{head}/branches/{i}"
+        for head in ("head", "aux_head")
+        for i in range(len(RATES))
+    ),
+    "proda": ("head/classifier",),
+}
 
 NAMINGS = {
     "adaptsegnet-single": Naming(
@@ -143,7 +152,7 @@ class DeepLab(Network):
         dtype: str | None = None,
         rngs: nnx.Rngs,
     ) -> None:
-        check_option("variant", variant, VARIANTS)
+        check_option("variant", variant, tuple(HEADS))
         check_option("aspp", aspp, ("all", "first_two"))
         make = Layers(rngs, "normal" if init == "paper" else init, dtype)
         base = width or 64
@@ -178,6 +187,16 @@ class DeepLab(Network):
         third, fourth = self.trunk.channels[2:]
         return {"layer3": Tap(third, 8), "layer4": Tap(fourth, 8)}
 
+    @property
+    def head_layers(self) -> tuple[str, ...]:
+        """The scores: one layer, or one a dilation, and those of the auxiliary head."""
+        return HEADS[self.variant]
+
+    @property
+    def native_size(self) -> NativeSize:
+        """Any size from 8; native logits at 1/8."""
+        return NativeSize(least=8, stride=8)
+
     def __call__(
         self,
         x: Array,
@@ -188,7 +207,6 @@ class DeepLab(Network):
     ) -> Output:
         """Return logits at the input size; `aux` adds those of the third stage."""
         size = self.check(x, taps)
-        self.check_at_least(size, 8)
         *_, third, fourth = self.trunk(x)
         if isinstance(self.head, AtrousConcat):
             features, native = self.head(fourth, rngs)

@@ -157,6 +157,19 @@ class FCN8s(Network):
             "fused": Tap(classes, 8),
         }
 
+    @property
+    def head_layers(self) -> tuple[str, ...]:
+        """The scores at three scales and their up-sampling, all over classes."""
+        return (
+            *("score", "score_pool4", "score_pool3"),
+            *("up2", "up4", "up8"),
+        )
+
+    @property
+    def level_taps(self) -> tuple[str, ...]:
+        """The stage outputs; its decoder holds scores only."""
+        return ("pool3", "pool4", "fc7")
+
     def __call__(
         self,
         x: Array,

@@ -12,15 +12,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array
 
-from trfjax.models.blocks import (
-    ConvNorm,
-    Layers,
-    Network,
-    check_option,
-    recomputed,
-)
+from trfjax.models.blocks import ConvNorm, Layers, Network, check_option, recomputed
 from trfjax.models.naming import Naming
 from trfjax.models.resize import max_pool, resize_bilinear
+from trfjax.models.sizes import NativeSize
 from trfjax.state import Output, Tap
 
 # Units, channels in multiples of the base width, stride. The decoder follows.
@@ -195,6 +190,23 @@ class FRRN(Network):
             taps[f"{kind}{stride}_z"] = Tap(self.residual, 1)
         return taps
 
+    @property
+    def head_layers(self) -> tuple[str, ...]:
+        """The classifier."""
+        return ("classifier",)
+
+    @property
+    def native_size(self) -> NativeSize:
+        """Multiples of the largest stride."""
+        most = max(stride for _, _, stride, _ in self.plan)
+        return NativeSize(least=most, multiple=most)
+
+    @property
+    def level_taps(self) -> tuple[str, ...]:
+        """The pooled stream after each stage of the decoder."""
+        strides = [stride for kind, _, stride, _ in self.plan if kind == "decoding"]
+        return tuple(f"decoding{stride}_y" for stride in strides)
+
     def __call__(
         self,
         x: Array,
@@ -204,7 +216,7 @@ class FRRN(Network):
         rngs: nnx.Rngs | None = None,
     ) -> Output:
         """Return logits at the input size; `features` is the last residual unit."""
-        self.check_multiple(self.check(x, taps), max(stage[2] for stage in self.plan))
+        self.check(x, taps)
         y = self.stem(x)
         for unit in self.first:
             y = self._unit(unit, y)

@@ -76,13 +76,14 @@ def info_table(
 ) -> list[ModelInfo]:
     """Return the facts of every network at full width.
 
-    Networks for small images (`lenet`, `conv4`) are counted at their own size.
+    A network that does not take this size is counted at the nearest one it takes.
     """
-    own = {"lenet": (28, 28), "conv4": (28, 28)}
-    return [
-        model_info(name, own.get(name, input_size), num_classes=num_classes)
-        for name in list_models()
-    ]
+    rows = []
+    for name in list_models():
+        model = SourceModel(*abstract_model(name, num_classes=num_classes))
+        size = thaw(model).native_size.nearest(input_size)
+        rows.append(model_info(model, size, name=name))
+    return rows
 
 
 def count_multiply_adds(function: Callable[..., Any], *args: Any) -> int:

@@ -12,9 +12,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
-from trfjax.models.blocks import Layers, Network, check_option, size_error
+from trfjax.models.blocks import Layers, Network, check_option
 from trfjax.models.naming import Naming
 from trfjax.models.resize import max_pool
+from trfjax.models.sizes import NativeSize
 from trfjax.state import Output, Tap
 
 
@@ -69,7 +70,7 @@ class LeNet(Network):
         self.conv2 = make.conv(first, second, 5, padding=0)
         sides = [((s - 4 + 2 * padding) // 2 - 4) // 2 for s in input_size]
         if min(sides) < 1:
-            raise size_error(tuple(input_size), "at least 16", (28, 28))
+            NativeSize(least=16).check((input_size[0], input_size[1]))
         self.flat = (sides[0], sides[1], second)
         self.fc1 = make.linear(sides[0] * sides[1] * second, hidden[0])
         self.fc2 = make.linear(hidden[0], hidden[1] if five else num_classes)
@@ -84,6 +85,16 @@ class LeNet(Network):
         first, second = self.channels
         return {"pool1": Tap(first, 2), "pool2": Tap(second, 4)}
 
+    @property
+    def head_layers(self) -> tuple[str, ...]:
+        """The last linear layer."""
+        return ("fc3" if self.fc3 else "fc2",)
+
+    @property
+    def native_size(self) -> NativeSize:
+        """The size it was built for; logits are no map."""
+        return NativeSize(only=self.input_size, stride=None)
+
     def __call__(
         self,
         x: Array,
@@ -93,9 +104,7 @@ class LeNet(Network):
         rngs: nnx.Rngs | None = None,
     ) -> Output:
         """Return logits per image; `features` is the last hidden layer."""
-        size = self.check(x, taps)
-        if size != self.input_size:
-            raise size_error(size, "those of `input_size`", self.input_size)
+        self.check(x, taps)
         act = nnx.relu if self.fc3 else (lambda maps: maps)
         first = max_pool(act(self.conv1(x)))
         second = max_pool(act(self.conv2(first)))

@@ -21,7 +21,8 @@ from trfjax.models.blocks import (
 )
 from trfjax.models.naming import Naming, plus_one
 from trfjax.models.resize import adaptive_pool, average_pool, resize_bilinear
-from trfjax.models.resnet import BACKBONE, Trunk
+from trfjax.models.sizes import NativeSize
+from trfjax.models.trunk import BACKBONE, Trunk
 from trfjax.state import Output, Tap
 
 BINS = (1, 2, 3, 6)
@@ -162,6 +163,21 @@ class PSPNet(Network):
             "pyramid": Tap(2 * channels[3], 8),
         }
 
+    @property
+    def head_layers(self) -> tuple[str, ...]:
+        """The classifier, and that of the fourth stage."""
+        return ("classifier", "aux_classifier")
+
+    @property
+    def native_size(self) -> NativeSize:
+        """Any size from 8, or from 41 with fixed pooling; native logits at 1/8."""
+        return NativeSize(least=41 if self.pooling == "fixed" else 8, stride=8)
+
+    @property
+    def level_taps(self) -> tuple[str, ...]:
+        """The stages; the pyramid holds the last one."""
+        return ("res3", "res4", "pyramid")
+
     def __call__(
         self,
         x: Array,
@@ -172,7 +188,6 @@ class PSPNet(Network):
     ) -> Output:
         """Return logits at the input size; `aux` adds those of the fourth stage."""
         size = self.check(x, taps)
-        self.check_at_least(size, 41 if self.pooling == "fixed" else 8)
         self.check_batch(len(x), self.pyramid[0].norm, "the 1 x 1 bin")
         stages = self.trunk(x)
         maps = {f"res{i + 2}": stage for i, stage in enumerate(stages)}

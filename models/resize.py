@@ -63,6 +63,16 @@ def resize_bilinear(x: Array, size: tuple[int, int], *, align_corners: bool) -> 
     return _apply(x, rows, columns)
 
 
+def size_of(x: Array) -> tuple[int, int]:
+    """Return height and width of `(n, h, w, c)` maps."""
+    return x.shape[1], x.shape[2]
+
+
+def global_mean(x: Array) -> Array:
+    """Average `(n, h, w, c)` maps over all pixels, to `(n, 1, 1, c)`."""
+    return x.mean(axis=(1, 2), keepdims=True)
+
+
 def resize_nearest(x: Array, size: tuple[int, int]) -> Array:
     """Resize to `floor(o L / M)`; a repetition where the factor is whole."""
     rows = np.arange(size[0]) * x.shape[1] // size[0]

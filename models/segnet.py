@@ -16,6 +16,7 @@ from jaxtyping import Array
 from trfjax.models.blocks import ConvNorm, Layers, Network, check_option
 from trfjax.models.naming import Naming, plus_one, vgg_index
 from trfjax.models.resize import max_pool_indices, max_unpool
+from trfjax.models.sizes import NativeSize
 from trfjax.state import Output, Tap
 
 DEPTHS = (2, 2, 3, 3, 3)
@@ -100,12 +101,29 @@ class SegNet(Network):
 
     @property
     def taps(self) -> dict[str, Tap]:
-        """The pooled encoder maps, and the decoder stages before the last."""
+        """The pooled encoder maps, and the decoder stages."""
         down = {f"down{i + 1}": Tap(w, 2 ** (i + 1)) for i, w in enumerate(self.widths)}
         up = {
-            f"up{i + 1}": Tap(self.widths[i - 1], 2**i) for i in reversed(range(1, 5))
+            f"up{i + 1}": Tap(self.widths[max(i - 1, 0)], 2**i)
+            for i in reversed(range(5))
         }
         return down | up
+
+    @property
+    def head_layers(self) -> tuple[str, ...]:
+        """The last convolution, and its norm where it has one."""
+        normed = isinstance(self.head, ConvNorm)
+        return ("head/conv", "head/norm") if normed else ("head",)
+
+    @property
+    def native_size(self) -> NativeSize:
+        """Any size from 32."""
+        return NativeSize(least=32)
+
+    @property
+    def level_taps(self) -> tuple[str, ...]:
+        """The decoder stages."""
+        return tuple(name for name in self.taps if name.startswith("up"))
 
     def __call__(
         self,
@@ -116,7 +134,7 @@ class SegNet(Network):
         rngs: nnx.Rngs | None = None,
     ) -> Output:
         """Return logits at the input size; `features` is the first unit of up1."""
-        self.check_at_least(self.check(x, taps), 32)
+        self.check(x, taps)
         maps, remembered = {}, []
         for i, stage in enumerate(self.down):
             for unit in stage:

@@ -6,6 +6,7 @@ Segmentation", MICCAI 2015.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import ClassVar
 
@@ -13,12 +14,34 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array
 
-from trfjax.models.blocks import Layers, Network, check_option, size_error
+from trfjax.models.blocks import Layers, Network, check_option
 from trfjax.models.naming import Naming
 from trfjax.models.resize import centre_crop, max_pool, pad_to, resize_bilinear
+from trfjax.models.sizes import NativeSize
 from trfjax.state import Output, Tap
 
-VARIANTS = ("same", "bilinear", "paper", "semseg")
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """The settings that tell one form of U-Net from another."""
+
+    width: int = 64  # base width by default
+    padding: int = 1  # of the 3x3 convolutions
+    bias: bool = False  # of the 3x3 convolutions
+    encoder_norm: bool = True  # the centre included
+    decoder_norm: bool = True
+    bilinear: bool = False  # up-sampling without weights, and half the widths there
+    dropout: float = 0.0  # after the contracting path
+
+
+VARIANTS = {
+    "same": Variant(),
+    "bilinear": Variant(bilinear=True),
+    "paper": Variant(
+        padding=0, bias=True, encoder_norm=False, decoder_norm=False, dropout=0.5
+    ),
+    "semseg": Variant(width=16, padding=0, bias=True, decoder_norm=False),
+}
 
 
 class DoubleConv(nnx.Module):
@@ -53,8 +76,7 @@ def _milesial_up(match: re.Match[str]) -> str:
 
 
 def _semseg_up(match: re.Match[str]) -> str:
-    kind = ".up" if match[1] == "up" else ".conv"
-    return f"up_concat{4 - int(match[2])}{kind}"
+    return f"up_concat{4 - int(match[2])}." + ("up" if match[1] == "up" else "conv")
 
 
 def _semseg_down(match: re.Match[str]) -> str:
@@ -124,45 +146,40 @@ class UNet(Network):
         dtype: str | None = None,
         rngs: nnx.Rngs,
     ) -> None:
-        check_option("variant", variant, VARIANTS)
+        check_option("variant", variant, tuple(VARIANTS))
         if padding is not None and variant != "semseg":
             raise ValueError("padding is an option of variant 'semseg' only")
         check_option("padding", padding, (None, 0, 1))
-        base = width or (16 if variant == "semseg" else 64)
+        form = VARIANTS[variant]
+        base = width or form.width
         make = Layers(rngs, "he" if init == "paper" else init, dtype)
-        pad = padding if padding is not None else int(variant in ("same", "bilinear"))
-        bias = variant in ("paper", "semseg")
-        bilinear = variant == "bilinear"
-        widths = [base * 2**i for i in range(4)]
+        pad = form.padding if padding is None else padding
 
         def double(inputs: int, middle: int, outputs: int, norm: bool) -> DoubleConv:
             return DoubleConv(
-                make, inputs, middle, outputs, padding=pad, norm=norm, bias=bias
+                make, inputs, middle, outputs, padding=pad, norm=norm, bias=form.bias
             )
 
-        norm = variant != "paper"
+        widths = [base * 2**i for i in range(4)]
         ins = [in_channels, *widths[:3]]
         self.encoder = nnx.List(
-            double(i, o, o, norm) for i, o in zip(ins, widths, strict=True)
+            double(i, o, o, form.encoder_norm) for i, o in zip(ins, widths, strict=True)
         )
-        below = base * (8 if bilinear else 16)
-        self.centre = double(widths[3], below, below, norm)
+        below = base * (8 if form.bilinear else 16)
+        self.centre = double(widths[3], below, below, form.encoder_norm)
         self.up = nnx.List([])
         self.decoder = nnx.List([])
-        norm = variant in ("same", "bilinear")
         channels = [below]
-        for level in (4, 3, 2, 1):
-            skip = widths[level - 1]
-            out = max(skip // 2, base) if bilinear else skip
-            if not bilinear:
+        for skip in reversed(widths):
+            out = max(skip // 2, base) if form.bilinear else skip
+            if not form.bilinear:
                 self.up.append(make.transposed(below, skip, 2, 2))
-            self.decoder.append(double(2 * skip, skip, out, norm))
+            self.decoder.append(double(2 * skip, skip, out, form.decoder_norm))
             below = out
             channels.append(out)
         self.channels = tuple(channels)
         self.head = make.conv(base, num_classes, 1)
-        rate = dropout if dropout is not None else (0.5 if variant == "paper" else 0.0)
-        self.dropout = nnx.Dropout(rate)
+        self.dropout = nnx.Dropout(form.dropout if dropout is None else dropout)
         self.in_channels = in_channels
         self.valid = pad == 0
         self.resize_logits = resize_logits
@@ -170,11 +187,26 @@ class UNet(Network):
     @property
     def taps(self) -> dict[str, Tap]:
         """The centre and the four decoder stages."""
-        names = ("centre", "dec4", "dec3", "dec2", "dec1")
-        strides = (16, 8, 4, 2, 1)
-        return {
-            n: Tap(c, s) for n, c, s in zip(names, self.channels, strides, strict=True)
-        }
+        names = ("centre", *self.level_taps)
+        maps = map(Tap, self.channels, (16, 8, 4, 2, 1))
+        return dict(zip(names, maps, strict=True))
+
+    @property
+    def level_taps(self) -> tuple[str, ...]:
+        """The decoder stages."""
+        return ("dec4", "dec3", "dec2", "dec1")
+
+    @property
+    def head_layers(self) -> tuple[str, ...]:
+        """The 1x1 convolution."""
+        return ("head",)
+
+    @property
+    def native_size(self) -> NativeSize:
+        """Any size from 16; without padding sides of 12 modulo 16, and 184 lost."""
+        if self.valid:
+            return NativeSize(least=188, multiple=16, remainder=12, lost=184)
+        return NativeSize(least=16)
 
     def __call__(
         self,
@@ -186,7 +218,6 @@ class UNet(Network):
     ) -> Output:
         """Return logits, at the input size unless the variant does not pad."""
         size = self.check(x, taps)
-        self._check_size(size)
         skips = []
         for block in self.encoder:
             x = block(x)
@@ -217,10 +248,3 @@ class UNet(Network):
         else:
             up = pad_to(up, (skip.shape[1], skip.shape[2]))
         return jnp.concatenate([skip, up], axis=-1)
-
-    def _check_size(self, size: tuple[int, int]) -> None:
-        if not self.valid:
-            return self.check_at_least(size, 16)
-        if any(side < 188 or side % 16 != 12 for side in size):
-            near = tuple(max(round((s - 12) / 16) * 16 + 12, 188) for s in size)
-            raise size_error(size, "12 modulo 16 and at least 188", near)

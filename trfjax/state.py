@@ -114,3 +114,20 @@ def apply_train(
 def taps(model: SourceModel) -> dict[str, Tap]:
     """Return the feature maps a network declares."""
     return dict(thaw(model).taps)
+
+
+def head_layers(model: SourceModel) -> tuple[str, ...]:
+    """Return the paths of the layers whose shapes depend on the number of classes."""
+    net = thaw(model)
+    try:
+        return tuple(net.head_layers)
+    except (AttributeError, NotImplementedError):
+        raise ValueError(
+            f"{type(net).__name__} does not say which layers depend on the classes: "
+            'declare `head_layers` on it, a tuple of paths such as ("head",)'
+        ) from None
+
+
+def level_taps(model: SourceModel) -> tuple[str, ...]:
+    """Return the taps that feature space `levels` reads."""
+    return tuple(thaw(model).level_taps)

@@ -54,6 +54,10 @@ class Dense(Network):
     def taps(self):
         return {}
 
+    @property
+    def head_layers(self):
+        return ("head",)
+
     def __call__(self, x, *, aux=False, taps=(), rngs=None):
         self.check(x, taps)
         x = nnx.relu(self.first(x.reshape(len(x), -1)))

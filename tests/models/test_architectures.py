@@ -12,7 +12,7 @@ from flax import nnx
 from tests.models.network_cases import CLASSES, build, images
 from trfjax.models import create_model
 from trfjax.models.blocks import Layers, Network, recomputed
-from trfjax.models.resnet import BasicBlock
+from trfjax.models.trunk import BasicBlock
 from trfjax.state import Output, apply, apply_train, freeze
 
 RUN = jax.jit(apply, static_argnames=("aux", "taps"))

@@ -166,7 +166,7 @@ def test_official_frrn_equals_torch_by_a_naming_of_ones_own(model):
 
 def test_official_bisenet_equals_torch():
     from trfjax.models.naming import Naming
-    from trfjax.models.resnet import torchvision_rules
+    from trfjax.models.trunk import torchvision_rules
 
     same = "^(?=spatial|context|refine|fusion|attention|head)"
     naming = Naming(

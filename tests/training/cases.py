@@ -48,6 +48,10 @@ class Tiny(Network):
     def taps(self):
         return {}
 
+    @property
+    def head_layers(self):
+        return ("head",)
+
     def __call__(self, x, *, aux=False, taps=(), rngs=None):
         self.check(x, taps)
         x = nnx.relu(self.norm1(self.conv1(x)))

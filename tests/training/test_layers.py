@@ -9,6 +9,7 @@ from tests.training.cases import assert_same, unet
 from trfjax.models import create_model
 from trfjax.state import apply
 from trfjax.training.layers import layer_order, trainable_layers, with_new_head
+from trfjax.trees import flatten
 
 IMAGE = (32, 32, 3)
 NOTHING = frozenset()
@@ -59,6 +60,35 @@ def test_the_head_of_a_classifier(key):
     new, head = with_new_head(model, 3, (28, 28, 1), key=key)
     assert head == {"fc3"}
     assert apply(new, jnp.zeros((2, 28, 28, 1))).logits.shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "head"),
+    [
+        ("pspnet", {"depth": 50}, {"classifier", "aux_classifier"}),
+        (
+            *("bisenet_official", {}),
+            {"head/classifier", "head16/classifier", "head8/classifier"},
+        ),
+    ],
+)
+def test_every_declared_head_is_new_and_drawn_apart(name, config, head, key):
+    build = functools.partial(create_model, name, width=2, **config)
+    model = jax.jit(functools.partial(build, num_classes=3))()
+    new, found = with_new_head(model, 4, (32, 32, 3), key=key)
+    assert found == head == trainable_layers(new, (32, 32, 3), "head", head=NOTHING)
+    shapes = jax.eval_shape(functools.partial(build, num_classes=4))
+    assert jax.tree.structure(new) == jax.tree.structure(shapes)
+    assert [leaf.shape for leaf in jax.tree.leaves(new)] == [
+        leaf.shape for leaf in jax.tree.leaves(shapes)
+    ]
+    first = {np.asarray(leaf).flat[0] for leaf in _kernels(new, head)}
+    assert len(first) == len(head)
+
+
+def _kernels(model, head):
+    leaves = flatten(model.params)
+    return [leaves[f"{layer}/kernel"] for layer in head]
 
 
 def test_networks_with_more_than_a_last_layer_need_rebuild(key):

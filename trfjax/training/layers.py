@@ -8,11 +8,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from jaxtyping import Array, PRNGKeyArray, PyTree
 
-from trfjax.state import SourceModel, apply, freeze, thaw
+from trfjax.state import SourceModel, apply, freeze, head_layers, thaw
 from trfjax.training.recipe import layer_of
-from trfjax.trees import flatten
+from trfjax.trees import flatten, leaf_path
 
 Rebuild = Callable[[int], SourceModel]  # number of classes -> a fresh network
 MODES = ("full", "head", "last-<k>", "norm")
@@ -49,9 +50,9 @@ def trainable_layers(
     Args:
         model: the network.
         image: shape of one image.
-        mode: "full"; "head", the last layer; "last-<k>", the last k layers with a
-            kernel and the norms after the first of them; "norm", the scales and
-            shifts of the norms.
+        mode: "full"; "head", the layers that depend on the classes; "last-<k>", the
+            last k layers with a kernel and the norms after the first of them; "norm",
+            the scales and shifts of the norms.
         head: layers that are new, which every mode moves.
 
     Raises:
@@ -59,6 +60,8 @@ def trainable_layers(
     """
     if mode == "full":
         return None
+    if mode == "head":
+        return frozenset(head_layers(model)) | head
     order = layer_order(model, image)
     leaves = _leaf_names(model.params)
     if mode == "norm":
@@ -67,7 +70,7 @@ def trainable_layers(
             raise ValueError("mode 'norm': this network has no norms with a scale")
         return frozenset(norms) | head
     kernels = [i for i, name in enumerate(order) if "kernel" in leaves[name]]
-    count = 1 if mode == "head" else _count(mode, len(kernels))
+    count = _count(mode, len(kernels))
     return frozenset(order[kernels[-count] :]) | head
 
 
@@ -90,9 +93,9 @@ def with_new_head(
 ) -> tuple[SourceModel, frozenset[str]]:
     """Return the network with fresh last layers for another number of classes.
 
-    Without `rebuild` the network's last layer is widened or narrowed, which is enough
-    where it alone depends on the classes. With it, every layer whose shape depends on
-    the number of classes comes from the rebuilt network.
+    The network declares which layers depend on the classes. Without `rebuild` each of
+    them gets another number of outputs, which is enough where none of them reads
+    another one. With it, they come from the rebuilt network.
 
     Args:
         model: the network; left as it is.
@@ -105,35 +108,56 @@ def with_new_head(
         The network, and the paths of its new layers.
 
     Raises:
-        ValueError: a network that needs `rebuild`.
+        ValueError: a network that needs `rebuild`, or that declares no head.
     """
     if rebuild is not None:
-        return _transplant(model, rebuild, num_classes)
-    leaves = _leaf_names(model.params)
-    order = layer_order(model, image)
-    head = next(name for name in reversed(order) if "kernel" in leaves[name])
-    net = thaw(model, train=True)  # the switches as a fresh network has them
-    layer = net
-    for part in head.split("/"):
-        layer = layer[int(part)] if part.isdigit() else getattr(layer, part)
-    layer.out_features = num_classes
-    if hasattr(layer, "kernel_shape"):
-        layer.kernel_shape = (*layer.kernel_shape[:-1], num_classes)
-    graphdef = freeze(net).graphdef
+        return _transplant(model, rebuild(num_classes))
+    head = head_layers(model)
+    # The first layer draws from the key itself, further ones from keys derived of it.
+    keys = {
+        name: jax.random.fold_in(key, i) if i else key for i, name in enumerate(head)
+    }
+    draw = jax.nn.initializers.lecun_normal()
 
-    def fresh(keys: tuple[Any, ...], leaf: Array) -> Array:
-        if layer_of(keys) != head:
+    def fresh(path: tuple[Any, ...], leaf: Array) -> Array:
+        layer = layer_of(path)
+        if layer not in keys:
             return leaf
         shape = (*leaf.shape[:-1], num_classes)
         if leaf.ndim == 1:
             return jnp.zeros(shape, leaf.dtype)
-        draw = jax.nn.initializers.lecun_normal()
-        return draw(key, shape, leaf.dtype)
+        return draw(keys[layer], shape, leaf.dtype)
 
     params = jax.tree_util.tree_map_with_path(fresh, model.params)
+    graphdef = _with_outputs(model, head, num_classes)
     new = SourceModel(params, model.stats, graphdef)
     _check_head(new, num_classes, image)
-    return new, frozenset([head])
+    return new, frozenset(head)
+
+
+def _with_outputs(
+    model: SourceModel, head: tuple[str, ...], num_classes: int
+) -> nnx.GraphDef[Any]:
+    """Return the structure in which some layers have another number of outputs."""
+    net = thaw(model, train=True)  # the switches as a fresh network has them
+    for path in head:
+        layer = net
+        for part in path.split("/"):
+            layer = layer[int(part)] if part.isdigit() else getattr(layer, part)
+        if not isinstance(layer, nnx.Linear | nnx.Conv):
+            raise _not_enough(num_classes, f"{path!r} is a {type(layer).__name__}")
+        layer.out_features = num_classes
+        if isinstance(layer, nnx.Conv):
+            layer.kernel_shape = (*layer.kernel_shape[:-1], num_classes)
+    return freeze(net).graphdef
+
+
+def _not_enough(num_classes: int, problem: str) -> ValueError:
+    return ValueError(
+        f"new last layers are not enough for {num_classes} classes in this network "
+        f"({problem}). Pass rebuild=, a function from the number of classes to a "
+        "fresh network of the same kind."
+    )
 
 
 def _check_head(model: SourceModel, num_classes: int, image: tuple[int, ...]) -> None:
@@ -148,11 +172,7 @@ def _check_head(model: SourceModel, num_classes: int, image: tuple[int, ...]) ->
         problem = f"it returns logits of {sorted(sizes)} classes"
     except (TypeError, ValueError) as error:
         problem = str(error).splitlines()[0]
-    raise ValueError(
-        f"a new last layer is not enough for {num_classes} classes in this network "
-        f"({problem}). Pass rebuild=, a function from the number of classes to a "
-        "fresh network of the same kind."
-    )
+    raise _not_enough(num_classes, problem)
 
 
 def _all_logits(model: SourceModel, images: Array) -> tuple[Array, ...]:
@@ -161,34 +181,24 @@ def _all_logits(model: SourceModel, images: Array) -> tuple[Array, ...]:
 
 
 def _transplant(
-    model: SourceModel, rebuild: Rebuild, num_classes: int
+    model: SourceModel, fresh: SourceModel
 ) -> tuple[SourceModel, frozenset[str]]:
-    """Keep every layer whose shape does not depend on the number of classes."""
-    fresh = rebuild(num_classes)
-    other = jax.eval_shape(lambda: rebuild(num_classes + 1))
-    old, new, varied = map(flatten, (model, fresh, other))
-    head = {
-        path.rpartition("/")[0]
-        for path, leaf in new.items()
-        if leaf.shape != varied[path].shape
-    }
-    differ = [
-        path
-        for path, leaf in new.items()
-        if path.rpartition("/")[0] not in head
-        and (path not in old or old[path].shape != leaf.shape)
-    ]
-    if differ:
-        raise ValueError(
-            f"rebuild: gives another kind of network: {differ[0]!r} does not fit"
-        )
-    leaves = [
-        leaf if path.rpartition("/")[0] in head else old[path]
-        for path, leaf in new.items()
-    ]
-    built = jax.tree.unflatten(jax.tree.structure(fresh), leaves)
-    layers = {path.removeprefix("params/") for path in head}
-    return built, frozenset(layers)
+    """Take the head from a fresh network and everything else from the model."""
+    head = frozenset(head_layers(fresh))
+    old = flatten(model)
+
+    def choose(path: tuple[Any, ...], leaf: Array) -> Array:
+        if layer_of(path[1:]) in head:  # without "params" or "stats"
+            return leaf
+        kept = old.get(leaf_path(path))
+        if kept is None or kept.shape != leaf.shape:
+            raise ValueError(
+                f"rebuild: gives another kind of network: {leaf_path(path)!r} does "
+                "not fit"
+            )
+        return kept
+
+    return jax.tree_util.tree_map_with_path(choose, fresh), head
 
 
 def _leaf_names(params: PyTree) -> dict[str, set[str]]:
