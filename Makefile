@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types bench clean
+.PHONY: demo test test-slow test-lowest test-wheel lint types clean
 
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -17,6 +17,16 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 2
 
+# Minutes to hours: networks that learn, the oldest dependencies, the installed wheel.
+test-slow: $(READY) test-lowest test-wheel
+	$(BIN)/python -m pytest -n 2 -m slow
+
+test-lowest:
+	PYTHON=$(PYTHON) .ci/lowest
+
+test-wheel:
+	PYTHON=$(PYTHON) .ci/wheel
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -25,4 +35,4 @@ types: $(READY)
 	$(BIN)/pyright
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .cache build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

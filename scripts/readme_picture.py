@@ -10,7 +10,7 @@ import tyro
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from trfjax.cli.demo import SIZE, SOURCES, TARGET
+from trfjax.cli.demo import FULL, SOURCES, TARGET
 from trfjax.data import load_dataset
 from trfjax.files import read_json
 from trfjax.ranking.result import read_ranking
@@ -53,7 +53,7 @@ def main(config: Config) -> None:
         ax=figure.add_subplot(below[1]),
     )
     figure.savefig(config.out, dpi=90)
-    print(f"{config.out}: {len(cells)} sources, images of {SIZE[0]} x {SIZE[1]}")
+    print(f"{config.out}: {len(cells)} sources, images of {FULL.size[0]} x {FULL.size[1]}")
 
 
 if __name__ == "__main__":

@@ -44,11 +44,14 @@ class Demo(Options):
 
     Attributes:
         out: folder for everything the demo makes; a second run reads it back.
+            runs/demo by default, or runs/demo-quick.
+        quick: three small sources, a few steps: whether all of it works, in a minute.
         seed: of every random choice.
         repeats: measurements of every fine-tuning, with different shots.
     """
 
-    out: str = "runs/demo"
+    out: Folder = None
+    quick: bool = False
     seed: int = 0
     repeats: int = 2
 
