@@ -53,7 +53,8 @@ def main(config: Config) -> None:
         ax=figure.add_subplot(below[1]),
     )
     figure.savefig(config.out, dpi=90)
-    print(f"{config.out}: {len(cells)} sources, images of {FULL.size[0]} x {FULL.size[1]}")
+    height, width = FULL.size
+    print(f"{config.out}: {len(cells)} sources, images of {height} x {width}")
 
 
 if __name__ == "__main__":

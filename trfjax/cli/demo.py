@@ -22,26 +22,37 @@ class Extent:
     """The size of a demo."""
 
     folder: str  # by default
+    sources: int
     size: tuple[int, int]
     images: int  # of every source city
     pool: int  # target images that the labelled few are drawn from
     test: int  # target images of other streets
-    sources: int = len(SOURCES)
-    shots: int = 20
-    width: int = 8
-    recipe: Recipe = Recipe(steps=160)
-    finetune: Recipe = FINETUNE
+    shots: int
+    width: int  # of the networks
+    recipe: Recipe
+    finetune: Recipe
 
 
-FULL = Extent("runs/demo", size=(64, 128), images=40, pool=40, test=40)
+FULL = Extent(
+    folder="runs/demo",
+    sources=len(SOURCES),
+    size=(64, 128),
+    images=40,
+    pool=40,
+    test=40,
+    shots=20,
+    width=8,
+    recipe=Recipe(steps=160),
+    finetune=FINETUNE,
+)
 # Shows that every part works; its networks have learnt too little to rank.
 QUICK = Extent(
     folder="runs/demo-quick",
+    sources=3,
     size=(32, 64),
     images=12,
     pool=8,
     test=4,
-    sources=3,
     shots=6,
     width=4,
     recipe=Recipe(steps=12),
