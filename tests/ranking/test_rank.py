@@ -329,8 +329,6 @@ def test_a_patient_left_out_is_the_score_of_the_others():
     patients = dataclasses.replace(images, groups=groups, unit="patient")
     options = {**QUICK, "pixels": "all", "metrics": ("leep",)}
     cell = rank(sources(dim=sees(3)), patients, **options).cells[0]
-    alone = rank(sources(dim=sees(3)), images.select([2, 3, 4, 5]), **options).cells[
-        0
-    ]
+    alone = rank(sources(dim=sees(3)), images.select([2, 3, 4, 5]), **options).cells[0]
     # Mean logarithms of shares that are float32 sums: 1e-5 of a nat.
     assert cell.left_out[0] == pytest.approx(alone.score, abs=1e-5)
