@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from trfjax.scores import SCORES
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 BLOCK = re.compile(r"^```python *\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -32,6 +34,15 @@ CASES = [
     for page in PAGES
     for line, code in blocks(page)
 ]
+
+
+@pytest.fixture(autouse=True)
+def scores_as_they_were():
+    """Take away the scores that a page adds."""
+    before = set(SCORES)
+    yield
+    for name in set(SCORES) - before:
+        del SCORES[name]
 
 
 @pytest.mark.parametrize(("page", "line", "code"), CASES)

@@ -95,3 +95,19 @@ def test_import_is_light():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert out.stdout.strip() == "set()"
+
+
+def test_type_checkers_see_the_public_names():
+    import trfjax
+
+    tree = ast.parse((ROOT / "trfjax" / "__init__.py").read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.name: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert seen == trfjax._PUBLIC
+    for name in trfjax.__all__:
+        assert callable(getattr(trfjax, name)), name

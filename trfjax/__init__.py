@@ -3,7 +3,40 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the same names, for type checkers and editors
+    from trfjax.atoms.atoms import Atoms as Atoms
+    from trfjax.atoms.compress import compress as compress
+    from trfjax.data import load_dataset as load_dataset
+    from trfjax.features.compressed import CompressedSet as CompressedSet
+    from trfjax.features.extract import extract as extract
+    from trfjax.features.extract import extract_all as extract_all
+    from trfjax.ranking.history import History as History
+    from trfjax.ranking.rank import SavedSource as SavedSource
+    from trfjax.ranking.rank import Source as Source
+    from trfjax.ranking.rank import rank as rank
+    from trfjax.reporting.plots import plot as plot
+    from trfjax.reporting.report import report as report
+    from trfjax.scores.check import check_score as check_score
+    from trfjax.scores.hscore import h_score as h_score
+    from trfjax.scores.leep import leep as leep
+    from trfjax.scores.linear_probe import linear_probe as linear_probe
+    from trfjax.scores.logme import logme as logme
+    from trfjax.scores.nce import nce as nce
+    from trfjax.scores.otce.atoms import otce_atoms as otce_atoms
+    from trfjax.scores.otce.fit import fit_otce as fit_otce
+    from trfjax.scores.otce.joint_cost import jc_otce as jc_otce
+    from trfjax.scores.otce.otce import otce as otce
+    from trfjax.scores.shrunk import shrunk_h_score as shrunk_h_score
+    from trfjax.studies.fit_history import fit_history as fit_history
+    from trfjax.studies.fit_history import leave_one_target_out as leave_one_target_out
+    from trfjax.training.many import train_many as train_many
+    from trfjax.training.train import train as train
+    from trfjax.transfer.finetune import finetune as finetune
+    from trfjax.transfer.guide import Guide as Guide
+    from trfjax.transfer.guided import guided_finetune as guided_finetune
+    from trfjax.transport.conditional import conditional_entropy as conditional_entropy
 
 # Public name -> the module that defines it. Looked up on first use, so that
 # `import trfjax` loads neither jax nor anything that does.
@@ -12,6 +45,7 @@ _PUBLIC: dict[str, str] = {
     "compress": "trfjax.atoms.compress",
     "conditional_entropy": "trfjax.transport.conditional",
     "extract": "trfjax.features.extract",
+    "extract_all": "trfjax.features.extract",
     "finetune": "trfjax.transfer.finetune",
     "guided_finetune": "trfjax.transfer.guided",
     "History": "trfjax.ranking.history",
@@ -31,7 +65,7 @@ _PUBLIC: dict[str, str] = {
     "plot": "trfjax.reporting.plots",
     "rank": "trfjax.ranking.rank",
     "report": "trfjax.reporting.report",
-    "shrunk_h_score": "trfjax.scores.hscore",
+    "shrunk_h_score": "trfjax.scores.shrunk",
     "Atoms": "trfjax.atoms.atoms",
     "CompressedSet": "trfjax.features.compressed",
     "SavedSource": "trfjax.ranking.rank",

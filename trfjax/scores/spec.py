@@ -90,8 +90,8 @@ class ScoreSpec:
     `function(*inputs, target_labels, num_classes=, ignore=)` returns the score, or a
     result with the attribute `score` and, where it has one, `standard_error`. It takes
     `weights=` where `weighted`, `num_source_classes=` where it reads source ids, and
-    what `settings` names. With `labels="none"` it takes neither target labels nor
-    their number. Larger is more transferable.
+    what `settings` names. With `labels="none"` it takes no target labels, nor their
+    number or what to ignore. Larger is more transferable.
     """
 
     name: str
@@ -177,7 +177,8 @@ class ScoreSpec:
             )
         given = [arrays[name] for name in self.inputs]
         if self.labels == "none":
-            settings.pop("num_classes", None)
+            for name in ("num_classes", "ignore"):
+                settings.pop(name, None)
             return self.function(*given, **settings)
         return self.function(*given, target_labels, **settings)
 
