@@ -9,6 +9,8 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float
 
 from trfjax.arrays import safe_divide
+from trfjax.scores.classwise import centre as centre_rows
+from trfjax.scores.classwise import dot
 from trfjax.typing import Features, Labels, Weights
 
 
@@ -22,12 +24,7 @@ def centre(
 ) -> tuple[Float[Array, " n"], Float[Array, "n d"], Float[Array, "n c"]]:
     """Return shares, centred features and the centred one-hot labels over sqrt(pi)."""
     share = weights / weights.sum()
-    mean = dot(share, features)
-    centred = features - mean
-    centred = centred - dot(share, centred)  # what rounding left of a large mean
-    # A constant feature is to be 0, not rounding that the whitening would enlarge.
-    noise = jnp.abs(centred) <= 4 * jnp.finfo(features.dtype).eps * jnp.abs(mean)
-    centred = centred - stop_gradient(jnp.where(noise, centred, 0))
+    centred = centre_rows(features, share)
     onehot = jax.nn.one_hot(labels, num_classes, dtype=features.dtype)
     prior = dot(share, onehot)
     # An absent class has a column of zeros.
@@ -46,11 +43,6 @@ def decompose(
 def root(share: Float[Array, " n"]) -> Float[Array, "n 1"]:
     """Return the square roots of the shares as a column."""
     return jnp.sqrt(share)[:, None]
-
-
-def dot(a: Array, b: Array) -> Array:
-    """Return the product in full precision, also where the device has a faster one."""
-    return jnp.matmul(a, b, precision="highest")
 
 
 def with_gradient_of(value: Array, bound: Array) -> Array:
