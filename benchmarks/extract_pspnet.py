@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from trfjax.studies.zoo import alone, peak_memory, table
+from trfjax.reporting.tables import markdown
+from trfjax.studies.processes import alone, peak_memory
 
 SIZE = (512, 1024)
 
@@ -89,7 +90,7 @@ def main(options: argparse.Namespace) -> None:
                 f"on {found['device']}, {platform.machine()}"
             )
     header = ["batch", "images", "seconds", "s per image"]
-    print(table([*header, "peak GB before", "peak GB"], rows))
+    print(markdown([*header, "peak GB before", "peak GB"], rows))
     print("\n".join(notes))
 
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from trfjax.studies.zoo import alone, peak_memory, table
+from trfjax.reporting.tables import markdown
+from trfjax.studies.processes import alone, peak_memory
 
 KINDS = ("separate", "unrolled", "map", "vmap")
 
@@ -98,7 +99,7 @@ def main(options: argparse.Namespace) -> None:
             )
     header = ["way", "first step s", "step of all s", "total s", "peak GB"]
     header += ["largest relative difference of a loss, 5 steps", "all steps"]
-    print(table(header, rows))
+    print(markdown(header, rows))
 
 
 if __name__ == "__main__":

@@ -16,28 +16,31 @@ import itertools
 import time
 from pathlib import Path
 
-import jax
 import numpy as np
 import tyro
 
 from trfjax.data import Dataset, load_dataset
-from trfjax.errors import DataError
 from trfjax.files import write_text
-from trfjax.models import create_model
-from trfjax.models.checkpoint import load_model
 from trfjax.state import ModelCard, TrainedModel
 from trfjax.statistics.reliability import reliability
-from trfjax.studies.sources import train_to
+from trfjax.studies.finetuning import fresh
+from trfjax.studies.sources import Training, train_source
 from trfjax.training.evaluate import Evaluation, evaluate
 from trfjax.training.recipe import Recipe
 from trfjax.transfer.empirical import empirical_transferability
 from trfjax.transfer.finetune import FINETUNE
 
 COLUMNS = (
-    "learning rate", "steps", "accuracy", "mIoU", "spread of seeds",
-    "seeds agree, accuracy", "seeds agree, mIoU", "better than scratch",
+    "learning rate",
+    "steps",
+    "accuracy",
+    "mIoU",
+    "spread of seeds",
+    "seeds agree, accuracy",
+    "seeds agree, mIoU",
+    "better than scratch",
     "better than as it is",
-)  # fmt: skip
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +63,11 @@ def main(config: Config) -> None:
     """Train the sources, fine-tune with every recipe, write the table."""
     folder = Path(config.out)
     pool, test = city(config.target, 1, 60, config), city(config.target, 2, 40, config)
-    sources = [train_source(name, folder, config) for name in config.sources]
+    sources = [trained_source(name, folder, config) for name in config.sources]
     plain = np.array([measures(evaluate(s.model, s.card, test)) for s in sources])
     print(f"as it is: accuracy {plain[:, 0]}, mIoU {plain[:, 1]}", flush=True)
     # From scratch with the rate that sources are trained with: the best of the steps.
-    new = fresh(sources[0])
+    new = fresh(sources[0], seed=0)
     scratch = np.max(
         [
             measured(new, pool, test, Recipe(steps=steps), config).mean(axis=0)
@@ -105,11 +108,16 @@ def measured(
     """Return accuracy and mIoU of every seed; a seed draws shots and batches."""
     runs = [
         empirical_transferability(
-            source, pool, test, shots=config.shots, seeds=(seed,),
-            optimisation_seeds=(seed,), recipe=recipe,
+            source,
+            pool,
+            test,
+            shots=config.shots,
+            seeds=(seed,),
+            optimisation_seeds=(seed,),
+            recipe=recipe,
         )
         for seed in config.seeds
-    ]  # fmt: skip
+    ]
     return np.array([measures(run.evaluations[0][0]) for run in runs])
 
 
@@ -118,31 +126,29 @@ def measures(evaluation: Evaluation) -> tuple[float, float]:
     return evaluation.accuracy, evaluation.miou
 
 
-def fresh(source: TrainedModel) -> TrainedModel:
-    """Return the same architecture with initial weights."""
-    card = source.card
-    model = create_model(card.architecture, key=jax.random.key(0), **card.config)
-    return TrainedModel(model, card)
-
-
-def train_source(name: str, folder: Path, config: Config) -> TrainedModel:
+def trained_source(name: str, folder: Path, config: Config) -> TrainedModel:
     """Train the network of a city, or read it back."""
-    place = folder / "sources" / name
-    try:
-        return load_model(place / "model.safetensors")
-    except (FileNotFoundError, DataError):
-        pass
     data = city(name, 0, 80, config)
     card = ModelCard(
-        name=name, class_names=data.class_names, ignore=data.ignore,
-        trained_on=data.name, architecture="unet", input_size=config.size,
+        name=name,
+        architecture="unet",
         config={"num_classes": data.num_classes, "width": config.width},
-    )  # fmt: skip
-    train, held_out = data.split(0.9, seed=0)
-    recipe = Recipe(steps=config.source_steps)
-    trained, found = train_to(place, card, train, held_out, recipe, progress=False)
-    print(f"{name}: mIoU {found.miou:.3f} on held-out images of its own", flush=True)
-    return trained
+        class_names=data.class_names,
+        input_size=config.size,
+        ignore=data.ignore,
+        trained_on=data.name,
+    )
+    part, held_out = data.split(0.9, seed=0)
+    training = Training(
+        card=card,
+        data=part,
+        test=held_out,
+        recipe=Recipe(steps=config.source_steps),
+    )
+    found = train_source(folder / "sources" / name, training, progress=False)
+    miou = found.evaluation["miou"]
+    print(f"{name}: mIoU {miou:.3f} on held-out images of its own", flush=True)
+    return found.trained
 
 
 def city(name: str, seed: int, count: int, config: Config) -> Dataset:

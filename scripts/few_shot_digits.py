@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -26,15 +25,15 @@ import tyro
 from trfjax.data import Dataset, load_dataset
 from trfjax.episodes.bulk import FEW_SHOT, BulkResult, fine_tune_episodes
 from trfjax.episodes.draw import Episodes, draw_episodes
-from trfjax.errors import DataError
-from trfjax.files import digest, read_arrays, write_arrays, write_text
+from trfjax.files import digest, write_text
 from trfjax.models import create_model
-from trfjax.models.checkpoint import load_model, save_model
-from trfjax.reporting.few_shot import as_csv, compare_time, draw, line
+from trfjax.reporting.episodes import as_csv, draw, line, timing_line
 from trfjax.state import ModelCard, SourceModel, TrainedModel
+from trfjax.store import Made, Store
+from trfjax.studies.episodes import time_episodes
+from trfjax.studies.sources import Training, train_source
 from trfjax.training.augment import NONE
 from trfjax.training.recipe import Recipe
-from trfjax.training.train import train
 from trfjax.transfer.guide import Guide
 from trfjax.transfer.guided import IMAGES
 
@@ -151,7 +150,7 @@ def study(name: str, task: Task, config: Config, out: Path) -> None:
     data = load_dataset(
         "mnist", Path(config.root) / "mnist", classes=digits, cache=10_000
     )
-    source = train_source(task, data, config.source_seed, out / "sources")
+    source = trained_source(task, data, config.source_seed, out / "sources")
     pool, episodes = target(name, task, classes, config)
     print(
         f"\n{task.title}{': TUNING classes' * config.tuning}, {len(episodes)} episodes"
@@ -159,38 +158,44 @@ def study(name: str, task: Task, config: Config, out: Path) -> None:
     found: dict[str, BulkResult] = {}
     rows = methods(task, config.ablation or bool(config.methods))
     for method in config.methods or tuple(rows):
-        started = time.perf_counter()
-        key = digest(
-            repr(source.card), data.fingerprint, pool.fingerprint,
-            episodes.support, episodes.query, config.seed, config.source_seed,
-            repr([rows[method].get(part) for part in ("recipe", "guide")]),
-            repr(SOURCE),
-        )  # fmt: skip
-        path = out / "rows" / f"{name} {method} {key[:8]}.safetensors"
-        try:
-            found[method] = read_row(path)
-        except (FileNotFoundError, DataError):
-            found[method] = run(source, data, pool, episodes, config.seed, rows[method])
-            write_row(path, found[method])
-        seconds = time.perf_counter() - started
-        print(f"  {line(method, found, task.published)}  {seconds:5.0f} s", flush=True)
+        key = {
+            "task": name,
+            "method": method,
+            "card": dataclasses.asdict(source.card),
+            "data": data.fingerprint,
+            "pool": pool.fingerprint,
+            "episodes": digest(episodes.support, episodes.query),
+            "seed": config.seed,
+            "source_seed": config.source_seed,
+            "source": SOURCE.to_dict(),
+            "settings": repr([rows[method].get(p) for p in ("recipe", "guide")]),
+        }
+
+        def work(options: dict[str, Any] = rows[method]) -> Made:
+            result = run(source, data, pool, episodes, config.seed, options)
+            return Made(arrays=as_arrays(result))
+
+        record = Store(out / "rows").keep(key, work)
+        found[method] = of_arrays(record.arrays)
+        row = line(method, found, task.published)
+        print(f"  {row}  {record.seconds:5.0f} s", flush=True)
     if "vanilla" in found:
         write_text(out / f"{name}.csv", as_csv(task.title, task.published, found))
         draw(out / f"{name}.png", task.title, task.published, found)
     if config.separate:
-        print(compare_time(source, pool, episodes, task.vanilla, config.separate))
+        taken = time_episodes(source, pool, episodes, task.vanilla, config.separate)
+        print(timing_line(taken))
 
 
-def write_row(path: Path, result: BulkResult) -> None:
-    """Keep what one method came to."""
+def as_arrays(result: BulkResult) -> dict[str, np.ndarray]:
+    """Return what one method came to as arrays by name."""
     parts = {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
     course = parts.pop("alignment")
-    write_arrays(path, parts | {f"alignment/{name}": v for name, v in course.items()})
+    return parts | {f"alignment/{name}": v for name, v in course.items()}
 
 
-def read_row(path: Path) -> BulkResult:
-    """Read back what one method came to."""
-    arrays, _ = read_arrays(path)
+def of_arrays(arrays: dict[str, np.ndarray]) -> BulkResult:
+    """Return what `as_arrays` was given."""
     course = {
         name.removeprefix("alignment/"): arrays.pop(name)
         for name in sorted(arrays)
@@ -233,7 +238,7 @@ def methods(task: Task, ablation: bool) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def train_source(task: Task, data: Dataset, seed: int, folder: Path) -> TrainedModel:
+def trained_source(task: Task, data: Dataset, seed: int, folder: Path) -> TrainedModel:
     """Train the source network, or read it back; a tenth of the images tests it."""
     config = {"num_classes": data.num_classes, **task.config}
     card = ModelCard(
@@ -245,22 +250,14 @@ def train_source(task: Task, data: Dataset, seed: int, folder: Path) -> TrainedM
         mean=(0.0,),
         std=(1.0,),
     )
-    key = digest(repr(card), data.fingerprint, repr(SOURCE), seed)
-    path = folder / f"{task.network} {key[:8]}.safetensors"
-    try:
-        return load_model(path)
-    except (FileNotFoundError, DataError):
-        pass
-    model = create_model(task.network, key=jax.random.key(seed), **config)
     part, rest = data.split(0.9)
     recipe = dataclasses.replace(SOURCE, seed=seed)
-    result = train(
-        model, part, card=card, recipe=recipe, evaluate_on=rest, progress=False
-    )
-    assert result.evaluation is not None
-    print(f"\n{card.name}: accuracy {result.evaluation.accuracy:.4f} on {len(rest)}")
-    save_model(path, result.trained)
-    return result.trained
+    training = Training(card=card, data=part, test=rest, recipe=recipe)
+    place = folder / f"{task.network} {digest(training.key)[:8]}"
+    found = train_source(place, training, progress=False)
+    accuracy = found.evaluation["accuracy"]
+    print(f"\n{card.name}: accuracy {accuracy:.4f} on {len(rest)}")
+    return found.trained
 
 
 def target(

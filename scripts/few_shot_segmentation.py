@@ -13,25 +13,23 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import io
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import jax
 import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
 from trfjax.data import Dataset, load_dataset
-from trfjax.errors import DataError
-from trfjax.files import atomic_path, digest, read_json, write_json, write_text
-from trfjax.models import create_model
-from trfjax.models.checkpoint import load_model
+from trfjax.files import atomic_path, write_text
 from trfjax.state import ModelCard, TrainedModel
 from trfjax.statistics.interval import Interval, mean_interval, paired_interval
-from trfjax.studies.sources import train_to
+from trfjax.store import Made, Store
+from trfjax.studies.finetuning import fresh
+from trfjax.studies.sources import SourceRun, Training, train_source
 from trfjax.training.augment import Augment
 from trfjax.training.evaluate import evaluate
 from trfjax.training.recipe import Recipe
@@ -85,6 +83,16 @@ class Pair:
     draw: Callable[[Dataset, int], np.ndarray]  # positions of the shots
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Images:
+    """What the methods of one seed share."""
+
+    source: TrainedModel
+    shots: Dataset
+    test: Dataset
+    seed: int
+
+
 def main(config: Config) -> None:
     """Train the sources, fine-tune with every method and seed, compare."""
     folder = Path(config.out) / config.study
@@ -105,7 +113,8 @@ def main(config: Config) -> None:
 
 def compare(pair: Pair, seeds: range, config: Config, folder: Path) -> Rows:
     """Run every method with every seed on one pair, and print what came out."""
-    source = train_source(pair, folder)
+    found = trained_source(pair, folder)
+    source, store = found.trained, Store(folder / "runs")
     pool, test = pair.pool(), pair.test and pair.test()
     plain = evaluate(source.model, source.card, test or pool)
     print(f"\n{pair.name}: the source as it is {line(plain.to_dict())}", flush=True)
@@ -113,12 +122,24 @@ def compare(pair: Pair, seeds: range, config: Config, folder: Path) -> Rows:
     names = config.methods or tuple(options)
     rows: Rows = {name: [] for name in names}
     for seed in seeds:
+        images = draw_images(pair, found, pool, test, seed)
         for name in names:
-            record = kept(
-                pair, name, options[name], source, pool, test, seed, config, folder
-            )
-            rows[name].append(record)
-            print(f"  {seed:3} {name:18} {line(record)}", flush=True)
+            key = {
+                "source": found.key,
+                "pair": pair.name,
+                "method": name,
+                "options": repr(options[name]),
+                "shots": images.shots.fingerprint,
+                "test": images.test.fingerprint,
+                "recipe": repr(FINETUNE),
+                "steps": config.steps,
+                "learning_rate": config.learning_rate,
+                "seed": seed,
+            }
+            work = functools.partial(measure, pair, name, options[name], images, config)
+            record = store.keep(key, work)
+            rows[name].append(record.value | {"seconds": record.seconds})
+            print(f"  {seed:3} {name:18} {line(record.value)}", flush=True)
     for name in names:
         print(f"  {name:18} {describe(rows, name)}", flush=True)
     return rows
@@ -129,9 +150,12 @@ def methods(config: Config, pool: Dataset) -> dict[str, dict[str, Any]]:
     maps = np.ndim(pool[0]["label"]) > 0
     guide = default_guide(pool)
     rows: dict[str, dict[str, Any]] = {
-        "scratch": {}, "head": {"mode": "head"}, "full": {},
-        "longer": {"steps": config.steps + guide.steps}, "guided": {"guide": guide},
-    }  # fmt: skip
+        "scratch": {},
+        "head": {"mode": "head"},
+        "full": {},
+        "longer": {"steps": config.steps + guide.steps},
+        "guided": {"guide": guide},
+    }
     if maps:
         rows["weighted"] = {}
     return rows | {
@@ -142,89 +166,73 @@ def methods(config: Config, pool: Dataset) -> dict[str, dict[str, Any]]:
 
 
 def run(
-    pair: Pair, name: str, options: dict[str, Any], source: TrainedModel,
-    data: Dataset, shots: Dataset, test: Dataset, seed: int, config: Config,
-) -> FinetuneResult:  # fmt: skip
+    pair: Pair, kind: str, options: dict[str, Any], images: Images, config: Config
+) -> FinetuneResult:
     """Fine-tune by one method; all methods of a seed see the same shots."""
+    source, seed = images.source, images.seed
     recipe = dataclasses.replace(
         FINETUNE, steps=config.steps, learning_rate=config.learning_rate, seed=seed
     )
-    kind = name.split()[0]
     if kind == "scratch":  # a rate for fine-tuning would be too low
         recipe = dataclasses.replace(recipe, learning_rate=pair.recipe.learning_rate)
-        model = create_model(
-            source.card.architecture, key=jax.random.key(seed), **source.card.config
-        )
-        source = TrainedModel(model, source.card)
+        source = fresh(source, seed)
     if "steps" in options:
         options = dict(options)
         recipe = dataclasses.replace(recipe, steps=options.pop("steps"))
-    common: dict[str, Any] = {"test": test, "recipe": recipe, **options}
+    common: dict[str, Any] = {"test": images.test, "recipe": recipe, **options}
     if kind == "guided":
-        return guided_finetune(source, data, shots, **common)
+        return guided_finetune(source, pair.source(), images.shots, **common)
     if kind == "weighted":
-        return weighted_finetune(source, shots, **common)
-    return finetune(source, shots, **common)
+        return weighted_finetune(source, images.shots, **common)
+    return finetune(source, images.shots, **common)
 
 
-def kept(
-    pair: Pair, name: str, options: dict[str, Any], source: TrainedModel,
-    pool: Dataset, test: Dataset | None, seed: int, config: Config, folder: Path,
-) -> dict[str, Any]:  # fmt: skip
-    """Return what one run came to; read back if it was done before."""
-    key = digest(repr(options), repr(pair.card), repr(pair.recipe), source.card.name,
-                 config.steps, config.learning_rate, repr(FINETUNE))  # fmt: skip
-    path = folder / "runs" / f"{pair.name} {name} {seed} {key[:8]}.json"
-    try:
-        record = read_json(path)
-        if record["key"] == key:
-            return record
-    except (FileNotFoundError, DataError):
-        pass
-    chosen = pair.draw(pool, seed)
-    rest = test or pool.select(np.setdiff1d(np.arange(len(pool)), chosen))
-    started = time.perf_counter()
-    shots = pool.select(chosen)
-    result = run(pair, name, options, source, pair.source(), shots, rest, seed, config)
+def measure(
+    pair: Pair, name: str, options: dict[str, Any], images: Images, config: Config
+) -> Made:
+    """Return what one run came to."""
+    result = run(pair, name.split()[0], options, images, config)
     assert result.evaluation is not None  # there is a test set
-    record = {
-        "key": key,
-        "seconds": time.perf_counter() - started,
+    value: dict[str, Any] = {
         **{measure: getattr(result.evaluation, measure) for measure in MEASURES},
         "evaluation": result.evaluation.to_dict(),
         "losses": result.curves["loss"],
     }
     if isinstance(result, GuidedResult):
-        record["alignment"] = result.alignment
-        record["source_accuracy"] = list(result.source_accuracy)
-        record["stopped"] = result.stopped
-        aligned = evaluate(result.aligned.model, result.aligned.card, rest)
-        record["aligned"] = {m: getattr(aligned, m) for m in MEASURES}
-    write_json(path, record)
-    return record
+        value["alignment"] = result.alignment
+        value["source_accuracy"] = list(result.source_accuracy)
+        value["stopped"] = result.stopped
+        aligned = evaluate(result.aligned.model, result.aligned.card, images.test)
+        value["aligned"] = {m: getattr(aligned, m) for m in MEASURES}
+    return Made(value=value)
 
 
-def train_source(pair: Pair, folder: Path) -> TrainedModel:
+def draw_images(
+    pair: Pair, found: SourceRun, pool: Dataset, test: Dataset | None, seed: int
+) -> Images:
+    """Draw the shots of a seed; without a test set, what is left tests."""
+    chosen = pair.draw(pool, seed)
+    rest = test or pool.select(np.setdiff1d(np.arange(len(pool)), chosen))
+    return Images(source=found.trained, shots=pool.select(chosen), test=rest, seed=seed)
+
+
+def trained_source(pair: Pair, folder: Path) -> SourceRun:
     """Train the network of a pair, or read it back."""
     data = pair.source()
     card = ModelCard(
-        name=pair.name.split(" to ")[0], class_names=data.class_names,
-        ignore=data.ignore, trained_on=data.name,
-        architecture=pair.card["architecture"], input_size=pair.card["input_size"],
+        name=pair.name.split(" to ")[0],
+        architecture=pair.card["architecture"],
         config={"num_classes": data.num_classes, **pair.card["config"]},
-    )  # fmt: skip
-    place = folder / "sources" / card.name
-    key = digest(repr(card), repr(pair.recipe), data.fingerprint)
-    try:
-        if read_json(place / "done.json")["key"] == key:
-            return load_model(place / "model.safetensors")
-    except (FileNotFoundError, DataError):
-        pass
-    train, held_out = data.split(0.9, seed=0)
-    trained, found = train_to(place, card, train, held_out, pair.recipe, progress=False)
-    print(f"{card.name}: trained, on its own held-out {line(found.to_dict())}")
-    write_json(place / "done.json", {"key": key, **found.to_dict()})
-    return trained
+        class_names=data.class_names,
+        input_size=pair.card["input_size"],
+        ignore=data.ignore,
+        trained_on=data.name,
+    )
+    part, held_out = data.split(0.9, seed=0)
+    training = Training(card=card, data=part, test=held_out, recipe=pair.recipe)
+    found = train_source(folder / "sources" / card.name, training, progress=False)
+    print(f"{card.name}: on its own held-out {line(found.evaluation)}")
+    return found
 
 
 def line(evaluation: dict[str, Any]) -> str:
@@ -269,8 +277,8 @@ def table(found: Found) -> str:
     """Return one line per pair, method and measure."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["pair", "method", "measure", "runs", "mean", "low", "high",
-                     "against", "gain", "gain_low", "gain_high"])  # fmt: skip
+    columns = ["pair", "method", "measure", "runs", "mean", "low", "high"]
+    writer.writerow([*columns, "against", "gain", "gain_low", "gain_high"])
     for pair, rows in found.items():
         for name, runs in rows.items():
             for measure in MEASURES:
@@ -328,15 +336,23 @@ def _camvid(config: Config) -> list[Pair]:
         root = Path(config.root) / "camvid"
         return lambda: load_dataset(f"camvid:{name}", root, size=(96, 128), cache=500)
 
+    recipe = Recipe(steps=config.source_steps)
     return [
         Pair(
-            f"{day} to 0001TP", data(day), data("0001TP[:0.5]"), data("0001TP[0.5:]"),
-            {"architecture": "unet", "config": {"width": config.width},
-             "input_size": (96, 128)},
-            Recipe(steps=config.source_steps), spread_shots(20),
+            name=f"{day} to 0001TP",
+            source=data(day),
+            pool=data("0001TP[:0.5]"),
+            test=data("0001TP[0.5:]"),
+            card=_unet(config.width, (96, 128)),
+            recipe=recipe,
+            draw=spread_shots(20),
         )
         for day in ("Seq05VD", "0006R0")
-    ]  # fmt: skip
+    ]
+
+
+def _unet(width: int, size: tuple[int, int]) -> dict[str, Any]:
+    return {"architecture": "unet", "config": {"width": width}, "input_size": size}
 
 
 def _tuning(config: Config) -> list[Pair]:
@@ -347,13 +363,16 @@ def _tuning(config: Config) -> list[Pair]:
 
     return [
         Pair(
-            f"{one} to {other}", city(one, 0, 80), city(other, 1, 60),
-            city(other, 2, 40),
-            {"architecture": "unet", "config": {"width": 8}, "input_size": (64, 128)},
-            Recipe(steps=config.source_steps), spread_shots(20),
+            name=f"{one} to {other}",
+            source=city(one, 0, 80),
+            pool=city(other, 1, 60),
+            test=city(other, 2, 40),
+            card=_unet(8, (64, 128)),
+            recipe=Recipe(steps=config.source_steps),
+            draw=spread_shots(20),
         )
         for one, other in (("arden", "delmira"), ("bruma", "lumeo"))
-    ]  # fmt: skip
+    ]
 
 
 def _pacs(pairs: tuple[tuple[str, str], ...]) -> Callable[[Config], list[Pair]]:
@@ -362,17 +381,28 @@ def _pacs(pairs: tuple[tuple[str, str], ...]) -> Callable[[Config], list[Pair]]:
             root = Path(config.root) / "pacs"
             return lambda: load_dataset(f"pacs:{name}", root, size=(64, 64), cache=500)
 
+        recipe = Recipe(
+            steps=2 * config.source_steps,
+            batch_size=32,
+            learning_rate=5e-3,
+            augment=AUGMENT,
+        )
         return [
             Pair(
-                f"{one} to {other}", style(one), style(other), None,
-                {"architecture": "resnet18", "config": {"width": 16},
-                 "input_size": (64, 64)},
-                Recipe(steps=2 * config.source_steps, batch_size=32, learning_rate=5e-3,
-                       augment=AUGMENT),
-                shots_by_class(5),
+                name=f"{one} to {other}",
+                source=style(one),
+                pool=style(other),
+                test=None,
+                card={
+                    "architecture": "resnet18",
+                    "config": {"width": 16},
+                    "input_size": (64, 64),
+                },
+                recipe=recipe,
+                draw=shots_by_class(5),
             )
             for one, other in pairs
-        ]  # fmt: skip
+        ]
 
     return make
 

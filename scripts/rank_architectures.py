@@ -10,6 +10,7 @@ seconds and its peak memory are its own. Finished parts are read back.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +19,14 @@ import msgspec
 import numpy as np
 import tyro
 
-from trfjax.files import digest
 from trfjax.ranking.result import Ranking, read_ranking
+from trfjax.reporting.tables import markdown
 from trfjax.statistics.correlation import spearman
-from trfjax.studies.runs import MODEL, DataSpec
-from trfjax.studies.zoo import kept, peak_memory, table, train_entry
+from trfjax.store import Made, Store
+from trfjax.studies.processes import alone, peak_memory
+from trfjax.studies.runs import MODEL
+from trfjax.studies.specs import DataSpec
+from trfjax.studies.zoo import train_entry
 from trfjax.transfer.empirical import MEASURES
 from trfjax.transfer.finetune import FINETUNE
 
@@ -77,10 +81,13 @@ def main(config: Config) -> None:
         made = train_entry(
             name, task.source, trained, seed=config.seed, steps=config.steps
         )
-        key = digest(made["key"], msgspec.to_builtins(task))
-        place = folder / "ranking" / f"{name}.json"
-        ranked = kept(folder / name / "rank.json", key, rank_one, task, place)
-        moved = kept(folder / name / "transfer.json", key, transfer_one, task)
+        store = Store(folder / name)
+        key = {"made": made["key"], "task": msgspec.to_builtins(task)}
+        place = store.folder / "ranking.json"
+        work = functools.partial(ranking_of, task, place)
+        ranked = store.keep(key, work, name="rank").value
+        work = functools.partial(transfer_of, task)
+        moved = store.keep(key, work, name="transfer").value
         parts.append(read_ranking(place))
         facts[name] = {"made": made, "ranked": ranked, "moved": moved}
         print(
@@ -112,11 +119,29 @@ def _task(config: Config, name: str, trained: Path) -> Task:
             for sequence in ("0016E5", "0001TP[:0.5]", "0001TP[0.5:]")
         )
     return Task(
-        name=name, trained=str(trained), source=source, target=target, test=test,
-        shots=config.shots, pixels=config.pixels, repeats=config.repeats,
-        bootstrap=config.bootstrap, steps=config.finetune_steps, seeds=config.seeds,
+        name=name,
+        trained=str(trained),
+        source=source,
+        target=target,
+        test=test,
+        shots=config.shots,
+        pixels=config.pixels,
+        repeats=config.repeats,
+        bootstrap=config.bootstrap,
+        steps=config.finetune_steps,
+        seeds=config.seeds,
         seed=config.seed,
-    )  # fmt: skip
+    )
+
+
+def ranking_of(task: Task, path: Path) -> Made:
+    """Score one network in a process of its own."""
+    return Made(value=alone(rank_one, task, path), files=(path.name,))
+
+
+def transfer_of(task: Task) -> Made:
+    """Fine-tune one network in a process of its own."""
+    return Made(value=alone(transfer_one, task))
 
 
 def rank_one(task: Task, path: Path) -> dict[str, Any]:
@@ -129,9 +154,15 @@ def rank_one(task: Task, path: Path) -> dict[str, Any]:
     shots = task.target.load().shots(task.shots, seed=task.seed)
     started, worked = time.perf_counter(), time.process_time()
     ranking = rank(
-        [source], shots, pixels=task.pixels, repeats=task.repeats,
-        bootstrap=task.bootstrap, seed=task.seed, progress=False, strict=True,
-    )  # fmt: skip
+        [source],
+        shots,
+        pixels=task.pixels,
+        repeats=task.repeats,
+        bootstrap=task.bootstrap,
+        seed=task.seed,
+        progress=False,
+        strict=True,
+    )
     facts = {
         "seconds": time.perf_counter() - started,
         "cpu": time.process_time() - worked,
@@ -151,9 +182,13 @@ def transfer_one(task: Task) -> dict[str, Any]:
     started, worked = time.perf_counter(), time.process_time()
     test = task.test.load()
     found = empirical_transferability(
-        trained, task.target.load(), test, shots=task.shots,
-        seeds=range(task.seeds), recipe=dataclasses.replace(FINETUNE, steps=task.steps),
-    )  # fmt: skip
+        trained,
+        task.target.load(),
+        test,
+        shots=task.shots,
+        seeds=range(task.seeds),
+        recipe=dataclasses.replace(FINETUNE, steps=task.steps),
+    )
     plain = evaluate(trained.model, trained.card, test)
     return {
         "unchanged": plain.accuracy,
@@ -175,19 +210,17 @@ def costs(ranking: Ranking, facts: dict[str, dict[str, Any]]) -> str:
         made, ranked, moved = (
             facts[cell.source][part] for part in ("made", "ranked", "moved")
         )
-        rows.append([
-            cell.source, made["miou"], *(scores[m][cell.source] for m in scores),
-            f"{chances.get(cell.source, float('nan')):.2f}", moved["unchanged"],
-            float(np.mean(moved["accuracy"])), float(np.mean(moved["miou"])),
-            *(f"{ranked[part]:.0f}" for part in ("seconds", "cpu")),
-            f"{ranked['memory']:.2f}",
-            *(f"{moved[part]:.0f}" for part in ("seconds", "cpu")),
-            f"{moved['memory']:.2f}",
-        ])  # fmt: skip
+        row = [cell.source, made["miou"], *(scores[m][cell.source] for m in scores)]
+        row += [f"{chances.get(cell.source, float('nan')):.2f}", moved["unchanged"]]
+        row += [float(np.mean(moved[measure])) for measure in ("accuracy", "miou")]
+        for spent in (ranked, moved):
+            row += [f"{spent['seconds']:.0f}", f"{spent['cpu']:.0f}"]
+            row += [f"{spent['memory']:.2f}"]
+        rows.append(row)
     header = ["network", "own mIoU", *scores, "P(best)", "accuracy as it is"]
     header += ["accuracy fine-tuned", "mIoU fine-tuned", "rank s", "rank CPU s"]
     header += ["rank GB", "fine-tune s", "fine-tune CPU s", "fine-tune GB"]
-    return table(header, rows)
+    return markdown(header, rows)
 
 
 def agreement(ranking: Ranking, facts: dict[str, dict[str, Any]]) -> str:
@@ -201,7 +234,7 @@ def agreement(ranking: Ranking, facts: dict[str, dict[str, Any]]) -> str:
             for m in ("unchanged", *MEASURES)
         ]
         rows.append([metric, *(f"{float(spearman(scores, v)):+.2f}" for v in values)])
-    return table(["Spearman with", "accuracy as it is", *MEASURES], rows)
+    return markdown(["Spearman with", "accuracy as it is", *MEASURES], rows)
 
 
 if __name__ == "__main__":

@@ -12,22 +12,29 @@ from typing import Literal
 
 import tyro
 
-from trfjax.cli.studied import report_study
-from trfjax.studies.runs import DataSpec
+from trfjax.cli.study import report_study
+from trfjax.studies.specs import DataSpec
 from trfjax.studies.study import Study
 from trfjax.training.recipe import Recipe
 
 # Day sequences and their halves; the target is the dark sequence.
 CAMVID = (
-    "camvid:0006R0", "camvid:0006R0[:0.5]", "camvid:0016E5", "camvid:0016E5[:0.5]",
-    "camvid:Seq05VD", "camvid:Seq05VD[0.5:]",
-)  # fmt: skip
+    "camvid:0006R0",
+    "camvid:0006R0[:0.5]",
+    "camvid:0016E5",
+    "camvid:0016E5[:0.5]",
+    "camvid:Seq05VD",
+    "camvid:Seq05VD[0.5:]",
+)
 # Photographs of other places and two drives, over the six classes they share.
 LABELMEFACADE = (
-    "labelmefacade:boston_area", "labelmefacade:cambridge_uk",
-    "labelmefacade:envelope_insidecity", "labelmefacade:mallorca_villages",
-    "camvid:0006R0", "camvid:0016E5",
-)  # fmt: skip
+    "labelmefacade:boston_area",
+    "labelmefacade:cambridge_uk",
+    "labelmefacade:envelope_insidecity",
+    "labelmefacade:mallorca_villages",
+    "camvid:0006R0",
+    "camvid:0016E5",
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from trfjax.cli.demo import FULL, SOURCES, TARGET
 from trfjax.data import load_dataset
-from trfjax.files import read_json
 from trfjax.ranking.result import read_ranking
 from trfjax.reporting.plots import plot, plot_transfer
+from trfjax.studies.study import read_outcome
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,10 @@ class Config:
 def main(config: Config) -> None:
     """Put cities, ranking and measured transfer side by side."""
     ranking = read_ranking(Path(config.demo) / "ranking" / "results.json")
-    measured = read_json(Path(config.demo) / "outcome.json")["measured"]
+    outcome = read_outcome(Path(config.demo))
+    if outcome is None:
+        raise SystemExit(f"{config.demo}: no demo was run there; trfjax demo makes it")
+    measured = outcome["measured"]
     figure = Figure(figsize=(12, 5.6), layout="constrained")
     FigureCanvasAgg(figure)
     rows = figure.add_gridspec(2, 1, height_ratios=(1, 3))

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import tyro
 
-from trfjax.studies.runs import DataSpec
-from trfjax.studies.zoo import table, train_entry
+from trfjax.reporting.tables import markdown
+from trfjax.studies.specs import DataSpec
+from trfjax.studies.zoo import train_entry
 from trfjax.training.zoo import RECIPES, recipe_for
 
 
@@ -37,21 +38,22 @@ def main(config: Config) -> None:
     rows = []
     for name, entry in entries.items():
         data = DataSpec(
-            name=f"synthetic:{config.city}", count=config.images, size=entry.size,
+            name=f"synthetic:{config.city}",
+            count=config.images,
+            size=entry.size,
             seed=config.seed,
-        )  # fmt: skip
+        )
         facts = train_entry(
             name, data, Path(config.out) / name, seed=config.seed, steps=config.steps
         )
-        rows.append([
-            name, entry.config["width"], f"{facts['parameters']:,}",
-            f"{entry.size[0]} x {entry.size[1]}", facts["steps"],
-            f"{facts['seconds']:.0f}", f"{facts['cpu']:.0f}", f"{facts['memory']:.2f}",
-            facts["miou"], facts["accuracy"],
-        ])  # fmt: skip
+        row = [name, entry.config["width"], f"{facts['parameters']:,}"]
+        row += [f"{entry.size[0]} x {entry.size[1]}", facts["steps"]]
+        row += [f"{facts['seconds']:.0f}", f"{facts['cpu']:.0f}"]
+        row += [f"{facts['memory']:.2f}", facts["miou"], facts["accuracy"]]
+        rows.append(row)
         print(f"{name}: {facts['seconds']:.0f} s, mIoU {facts['miou']:.3f}", flush=True)
     header = ["network", "width", "parameters", "images", "steps", "seconds"]
-    print(table([*header, "CPU seconds", "peak GB", "mIoU", "accuracy"], rows))
+    print(markdown([*header, "CPU seconds", "peak GB", "mIoU", "accuracy"], rows))
 
 
 if __name__ == "__main__":

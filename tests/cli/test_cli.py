@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from trfjax.cli import FAILED_CELLS, USAGE, run
 from trfjax.cli.commands import COMMANDS
 from trfjax.features.featureset import FeatureSet
 from trfjax.files import read_json
+from trfjax.lock import locked
+from trfjax.studies.runs import read_run, training_data
 
 SMALL = ["--size", "32", "64", "--count", "4"]
 RANK = ["--shots", "3", "--pixels", "200", "--repeats", "2", "--bootstrap", "20"]
@@ -179,7 +182,105 @@ def test_a_run_folder_holds_all_there_is_to_know(runs):
     folder = runs / "arden"
     for name in ("model.safetensors", "state.safetensors", "config.yaml"):
         assert (folder / name).is_file()
-    assert read_json(folder / "metrics.json")["recipe"]["steps"] == 2
+    run = read_json(folder / "run.json")
+    assert run["key"]["recipe"]["steps"] == 2 and len(run["value"]["history"]["loss"])
+    assert set(run["files"]) == {"model.safetensors", "config.yaml"}
+
+
+TRAIN = ["train", "--width", "2", "--steps", "2", "--batch-size", "2", *SMALL]
+
+
+def content(folder):
+    """Every file of a folder but the lock."""
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }
+
+
+@pytest.fixture
+def finished(runs, tmp_path):
+    """A copy of a finished run, to do harm to."""
+    return shutil.copytree(runs / "arden", tmp_path / "arden")
+
+
+def test_a_finished_run_is_not_overwritten(finished, capsys):
+    before = content(finished)
+    words = [*TRAIN, "--out", str(finished)]
+    text = refused(capsys, *words, "--data", "synthetic:bruma")
+    assert "holds a finished run" in text and "--overwrite" in text
+    assert "holds a finished run" in refused(capsys, *words)
+    # Going on is for the same run.
+    text = refused(capsys, *words, "--data", "synthetic:bruma", "--resume")
+    assert "was 'synthetic:arden:train' and is now 'synthetic:bruma:train'" in text
+    text = refused(capsys, *words, "--steps", "1", "--resume")
+    assert "it has 2 steps already, more than 1" in text
+    assert content(finished) == before
+    assert run([*words, "--resume"]) == 0  # there is nothing left to do
+    assert content(finished) == before
+
+
+def test_more_steps_extend_a_run(finished):
+    before = read_run(finished)
+    assert run([*TRAIN, "--out", str(finished), "--steps", "3", "--resume"]) == 0
+    after = read_run(finished)
+    assert after.value["history"]["loss"][:2] == before.value["history"]["loss"]
+    assert len(after.value["history"]["loss"]) == 3
+    assert after.key["recipe"]["steps"] == 3
+
+
+def test_overwrite_starts_over(finished):
+    words = [*TRAIN, "--out", str(finished), "--data", "synthetic:bruma"]
+    assert run([*words, "--overwrite"]) == 0
+    spec = training_data(finished)
+    assert spec is not None and spec.name == "synthetic:bruma"
+
+
+def test_settings_and_network_of_different_runs_are_refused(runs, finished, capsys):
+    rank = ["rank", "--sources", str(finished), *RANK, "--metrics", "leep"]
+    shutil.copy(runs / "bruma" / "config.yaml", finished)
+    assert run(rank) == FAILED_CELLS
+    assert "config.yaml: damaged, or changed since" in capsys.readouterr().out
+    shutil.copy(runs / "arden" / "config.yaml", finished)
+    assert run(rank) == 0
+    shutil.copy(runs / "bruma" / "model.safetensors", finished)
+    assert run(rank) == FAILED_CELLS
+    assert "model.safetensors: damaged, or changed" in capsys.readouterr().out
+
+
+def test_results_do_not_go_over_inputs_or_results_of_another_command(
+    finished, tmp_path, capsys
+):
+    before = content(finished)
+    words = ["--sources", str(finished), *RANK, "--metrics", "leep"]
+    text = refused(capsys, "rank", *words, "--out", str(finished))
+    assert "is read from by this very command; choose another --out" in text
+    assert content(finished) == before
+    assert run(["rank", *words, "--out", "ranked"]) == 0
+    before = content(tmp_path / "ranked")
+    text = refused(capsys, *TRAIN, "--out", "ranked")
+    assert "holds what trfjax rank wrote" in text
+    refused(capsys, "rank", *words, "--out", "ranked", "--repeats", "0")
+    assert content(tmp_path / "ranked") == before
+
+
+def test_a_second_writer_is_refused(finished, tmp_path, capsys):
+    def other():
+        with locked(tmp_path / "ranked"):
+            ready.set()
+            done.wait(60)
+
+    ready, done = threading.Event(), threading.Event()
+    thread = threading.Thread(target=other)
+    thread.start()
+    ready.wait()
+    words = ["--sources", str(finished), *RANK, "--metrics", "leep"]
+    text = refused(capsys, "rank", *words, "--out", "ranked")
+    done.set()
+    thread.join()
+    assert "another run (process" in text and "choose another --out" in text
+    assert not (tmp_path / "ranked" / "config.yaml").exists()
 
 
 def test_an_unknown_architecture_writes_nothing(tmp_path, capsys):

@@ -13,7 +13,8 @@ from trfjax.cli import FAILED_CELLS, USAGE, run
 from trfjax.cli import finetune as command
 from trfjax.cli.commands import Finetune
 from trfjax.files import read_json
-from trfjax.reporting.tuned import show
+from trfjax.reporting.finetuning import text as words_of
+from trfjax.studies import finetuning
 from trfjax.studies.runs import open_model
 from trfjax.training.loop import DivergedError, TrainState
 
@@ -81,7 +82,7 @@ def test_finished_seeds_are_read_back(done, capsys, monkeypatch):
     def never(*args):
         raise AssertionError("a finished seed was run again")
 
-    monkeypatch.setattr(command, "transfer", never)
+    monkeypatch.setattr(finetuning, "transfer", never)
     capsys.readouterr()
     assert run(["finetune", *words, "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out, parse_constant=lambda c: pytest.fail(c))
@@ -89,8 +90,9 @@ def test_finished_seeds_are_read_back(done, capsys, monkeypatch):
     assert run(["finetune", *words, "--format", "csv"]) == 0
     assert capsys.readouterr().out == (out / "results.csv").read_text()
     assert (out / "seed-1" / "model.safetensors").stat().st_mtime_ns == before
-    with pytest.raises(AssertionError):  # other options are another run
-        run(["finetune", *words, "--method", "head", "--debug"])
+    other = [*words, "--method", "head"]  # other options are another run
+    text = refused(capsys, *other)
+    assert "method was 'full' and is now 'head'" in text and "--overwrite" in text
 
 
 def test_a_damaged_network_is_made_again(done, capsys):
@@ -104,16 +106,14 @@ def test_a_damaged_network_is_made_again(done, capsys):
     assert "seed 1: mIoU" in text and "mean and spread over seeds" in text
 
 
-def test_classes_without_a_shot_are_named(tmp_path, capsys):
+def test_classes_without_a_shot_are_named(tmp_path):
     measured = {"miou": 0.5, "accuracy": 0.6, "log_likelihood": -1.0}
-    record = {"seed": 3, "status": "ok", "missing": ("dog", "cow"),
-              "evaluation": measured}  # fmt: skip
-    show([record | {"head": "new"}], tmp_path, "table")
-    text = capsys.readouterr().out
+    record = {"seed": 3, "status": "ok", "missing": ("dog", "cow")}
+    record["evaluation"] = measured
+    text = words_of([record | {"head": "new"}], tmp_path, "table")
     assert "no shot shows dog, cow: not learned" in text
     assert "spread" not in text  # of a single seed there is none
-    show([record | {"head": "kept"}] * 2, tmp_path, "table")
-    text = capsys.readouterr().out
+    text = words_of([record | {"head": "kept"}] * 2, tmp_path, "table")
     assert "no shot shows" not in text and "miou 0.500 +- 0.000" in text
 
 
@@ -132,7 +132,7 @@ def test_otce_finds_the_data_of_the_source(source, tmp_path, capsys):
     assert len(record["alignment"]["task_difference"]) == 2
     assert len(record["source_accuracy"]) == 2
     config = Finetune(source=str(source), method="otce", count=8, shots=3)
-    data = command._job(config).source_data
+    data = command.finetuning_of(config).source_data
     assert data is not None and data[0]["image"].shape == (32, 64, 3)  # as trained
     assert (tmp_path / "tuned" / "curves.png").stat().st_size > 1000
     # A checkpoint alone does not know it.
@@ -143,13 +143,13 @@ def test_otce_finds_the_data_of_the_source(source, tmp_path, capsys):
     assert run(["finetune", *alone, "--source-data", "synthetic:arden"]) == 0
 
 
-def test_an_alignment_that_was_taken_back_is_told(done, capsys):
+def test_an_alignment_that_was_taken_back_is_told(done):
     out, _ = done
     (record, _) = read_json(out / "results.json")["runs"]
-    show([record | {"alignment_stopped": 20}], out, "table")
-    assert "the alignment was taken back to step 20" in capsys.readouterr().out
-    show([record | {"alignment_stopped": None}], out, "table")
-    assert "alignment" not in capsys.readouterr().out
+    text = words_of([record | {"alignment_stopped": 20}], out, "table")
+    assert "the alignment was taken back to step 20" in text
+    text = words_of([record | {"alignment_stopped": None}], out, "table")
+    assert "alignment" not in text
 
 
 def test_digits_from_one_set_to_another(tmp_path, rng):
@@ -172,7 +172,7 @@ def test_digits_from_one_set_to_another(tmp_path, rng):
 def test_a_seed_that_diverges_is_listed_and_the_rest_is_done(
     source, tmp_path, capsys, monkeypatch
 ):
-    right = command.transfer
+    right = finetuning.transfer
 
     def wrong(job, seed):
         if seed == 3:
@@ -180,7 +180,7 @@ def test_a_seed_that_diverges_is_listed_and_the_rest_is_done(
             raise DivergedError(state, job.source.card)
         return right(job, seed)
 
-    monkeypatch.setattr(command, "transfer", wrong)
+    monkeypatch.setattr(finetuning, "transfer", wrong)
     words = ["--source", str(source), *SHORT, "--seeds", "3", "4", "--out", "tuned"]
     assert run(["finetune", *words]) == FAILED_CELLS
     text = capsys.readouterr().out
@@ -204,7 +204,7 @@ def test_a_seed_that_diverges_is_listed_and_the_rest_is_done(
         (["--seeds", "1", "1"], "none twice"),
         (["--seeds", "-1"], "must not be negative"),
         (["--steps", "0"], "steps: 0"),
-        (["--held-out", "0.9"], "held_out: 0.9"),
+        (["--held-out", "0.9"], "--held-out: 0.9"),
         (["--target", "synthetic:atlantis"], "'atlantis'; available"),
         (["--target", "camvid"], "--root"),
         (["--source-data", "synthetic:arden"], "--source-data: only the method otce"),

@@ -76,7 +76,9 @@ class Train(Options):
         seed: of weights, batches and augmentation.
         out: run folder; checkpoints and the finished network go there.
         name: what the network is called; the name of the folder by default.
-        resume: go on from the last checkpoint in the run folder.
+        resume: go on from the last checkpoint in the run folder; more steps than
+            before extend a finished run.
+        overwrite: start over in a folder that holds a run; that run is lost.
         checkpoint_every: steps between checkpoints.
     """
 
@@ -96,6 +98,7 @@ class Train(Options):
     out: str = "runs/train"
     name: Text = None
     resume: bool = False
+    overwrite: bool = False
     checkpoint_every: int = 100
 
 
@@ -222,6 +225,7 @@ class Finetune(Options):
             learned, 0 to 0.5.
         seeds: one run each, with its own shots, batches and augmentation.
         out: folder for networks, tables and curves; finished seeds are read back.
+        overwrite: replace networks of other options in that folder; they are lost.
         format: how the result is printed.
     """
 
@@ -244,6 +248,7 @@ class Finetune(Options):
     held_out: float = 0.0
     seeds: tuple[int, ...] = (0,)
     out: str = "runs/finetune"
+    overwrite: bool = False
     format: Literal["table", "csv", "json"] = "table"
 
 

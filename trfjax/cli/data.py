@@ -8,7 +8,8 @@ from typing import Any
 
 from trfjax.data import contact_sheet, summarise
 from trfjax.files import atomic_path, strict
-from trfjax.studies.runs import check_file, spec_of
+from trfjax.studies.outputs import check_file
+from trfjax.studies.specs import spec_of
 
 
 def run(config: Any) -> int:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from trfjax.cli.studied import report_study
+from trfjax.cli.study import report_study
 from trfjax.data import contact_sheet
 from trfjax.files import atomic_path
-from trfjax.studies.runs import DataSpec, check_folder
+from trfjax.studies.outputs import claimed
+from trfjax.studies.specs import DataSpec
 from trfjax.studies.study import Study
 from trfjax.training.recipe import Recipe
 from trfjax.transfer.finetune import FINETUNE
@@ -87,13 +88,13 @@ def study_of(config: Any) -> Study:
 def run(config: Any) -> int:
     """Run the demo and print where its report is."""
     extent = QUICK if config.quick else FULL
-    folder = check_folder(config.out or extent.folder, "--out")
     study = study_of(config)
-    target = study.target.load()
-    with atomic_path(folder / "target.png") as temporary:
-        sheet = contact_sheet(target.shots(min(12, len(target)), seed=config.seed))
-        sheet.save(temporary)
-    if config.quick:
-        print("The quick form: shows that every part works, not how well they rank.")
-    report_study(study, folder)
+    with claimed(config.out or extent.folder, "demo") as folder:
+        target = study.target.load()
+        with atomic_path(folder / "target.png") as temporary:
+            shots = target.shots(min(12, len(target)), seed=config.seed)
+            contact_sheet(shots).save(temporary)
+        if config.quick:
+            print("The quick form: it shows that all works, not how well they rank.")
+        report_study(study, folder)
     return 0

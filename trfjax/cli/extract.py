@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from trfjax.features.extract import extract, extract_all
-from trfjax.studies.runs import check_file, open_model, spec_of
+from trfjax.studies.outputs import check_file
+from trfjax.studies.runs import open_model
+from trfjax.studies.specs import spec_of
 
 
 def run(config: Any) -> int:

@@ -59,10 +59,12 @@ def _print_all(rows: list[ModelInfo], refused: dict[str, str], config: Any) -> N
     for row in rows:
         tap = row.taps.get("features")
         table.add_row(
-            row.name, f"{row.parameters:,}", f"{row.multiply_adds / 1e9:,.1f}",
+            row.name,
+            f"{row.parameters:,}",
+            f"{row.multiply_adds / 1e9:,.1f}",
             "-" if tap is None else str(tap.channels),
             "-" if tap is None else str(tap.stride),
-        )  # fmt: skip
+        )
     Console().print(table)
     for name, why in refused.items():
         print(f"{name}: {why}")

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from trfjax.errors import DataError
-from trfjax.files import read_json
 from trfjax.ranking.result import read_ranking
 from trfjax.reporting.report import report
-from trfjax.studies.runs import check_file
+from trfjax.studies.outputs import check_file
+from trfjax.studies.study import read_outcome
 
 
 def run(config: Any) -> int:
@@ -24,8 +24,7 @@ def run(config: Any) -> int:
         )
     out = check_file(config.out or folder / "report.html", "--out", ".html")
     parts: dict[str, Any] = {}
-    if (folder / "outcome.json").is_file():
-        outcome = read_json(folder / "outcome.json")
+    if (outcome := read_outcome(folder)) is not None:
         parts = {"measured": outcome["measured"], "timings": outcome["timings"]}
     path = report(read_ranking(results), out, **parts)
     print(f"report: {path}")

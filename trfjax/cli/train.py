@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
-import time
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from trfjax.data.dataset import Dataset
 from trfjax.models import list_models, model_options
 from trfjax.state import ModelCard
-from trfjax.studies.runs import MODEL, check_folder, spec_of, write_config
-from trfjax.studies.sources import train_to
-from trfjax.training.evaluate import Evaluation
+from trfjax.studies.outputs import claimed
+from trfjax.studies.runs import MODEL
+from trfjax.studies.sources import Training, make_room, train_source
+from trfjax.studies.specs import spec_of
 from trfjax.training.recipe import Recipe
 
 HELD_OUT = 0.1  # share of the images, of other scenes, when no test set is named
@@ -22,20 +21,58 @@ HELD_OUT = 0.1  # share of the images, of other scenes, when no test set is name
 
 def run(config: Any) -> int:
     """Train a network into a run folder."""
-    folder = Path(config.out)
     if config.model not in list_models():
         raise ValueError(
             f"--model: unknown {config.model!r}; available: {', '.join(list_models())}"
         )
+    if config.checkpoint_every < 1:
+        raise ValueError(
+            f"--checkpoint-every: {config.checkpoint_every} must be at least 1"
+        )
+    training = _training(config)
+    inputs = [] if config.root is None else [config.root]
+    with claimed(config.out, "train", inputs=inputs) as folder:
+        make_room(folder, training, resume=config.resume, overwrite=config.overwrite)
+        print(
+            f"{training.data.name}: {len(training.data)} images to train, "
+            f"{len(training.test)} to test"
+        )
+        found = train_source(
+            folder,
+            training,
+            resume=config.resume,
+            checkpoint_every=config.checkpoint_every,
+        )
+    show(found.evaluation)
+    print(
+        f"{found.trained.card.name}: {found.seconds:.0f} s, saved as {folder / MODEL}\n"
+        f"rank it: trfjax rank --sources {folder} ... --target DATA",
+        file=sys.stderr,
+    )
+    return 0
+
+
+def show(evaluation: dict[str, Any]) -> None:
+    """Print what a network does on images it has not seen."""
+    for name, found in evaluation["classes"].items():
+        iou = found["iou"]
+        print(f"  {name:16} IoU {'-' if iou is None else format(iou, '.3f')}")
+    print(
+        f"mIoU {evaluation['miou']:.3f}, accuracy {evaluation['accuracy']:.3f}, "
+        f"log-likelihood {evaluation['log_likelihood']:.3f} on {evaluation['images']} "
+        "images"
+    )
+
+
+def _training(config: Any) -> Training:
+    """Return what the options ask for."""
+    recipe = Recipe(steps=config.steps, batch_size=config.batch_size, seed=config.seed)
+    if config.learning_rate is not None:
+        recipe = dataclasses.replace(recipe, learning_rate=config.learning_rate)
     data, test = _data(config)
     image = data[0]["image"].shape
-    recipe = Recipe(
-        steps=config.steps, batch_size=config.batch_size, seed=config.seed,
-        **({} if config.learning_rate is None else
-           {"learning_rate": config.learning_rate}),
-    )  # fmt: skip
     card = ModelCard(
-        name=config.name or folder.name,
+        name=config.name or Path(config.out).name,
         architecture=config.model,
         config={
             "num_classes": data.num_classes,
@@ -48,30 +85,13 @@ def run(config: Any) -> int:
         ignore=data.ignore,
         trained_on=data.name,
     )
-    check_folder(folder, "--out")
-    write_config(folder, config)
-    print(f"{data.name}: {len(data)} images to train, {len(test)} to test")
-    started = time.perf_counter()
-    trained, evaluation = train_to(
-        folder, card, data, test, recipe,
-        resume=config.resume, checkpoint_every=config.checkpoint_every,
-    )  # fmt: skip
-    show(evaluation)
-    print(
-        f"{trained.card.name}: {time.perf_counter() - started:.0f} s, saved as "
-        f"{folder / MODEL}\nrank it: trfjax rank --sources {folder} ... --target DATA",
-        file=sys.stderr,
-    )
-    return 0
-
-
-def show(evaluation: Evaluation) -> None:
-    """Print what a network does on images it has not seen."""
-    for name, iou in zip(evaluation.class_names, evaluation.class_iou, strict=True):
-        print(f"  {name:16} IoU {'-' if np.isnan(iou) else format(iou, '.3f')}")
-    print(
-        f"mIoU {evaluation.miou:.3f}, accuracy {evaluation.accuracy:.3f}, "
-        f"log-likelihood {evaluation.log_likelihood:.3f} on {evaluation.images} images"
+    return Training(
+        card=card,
+        data=data,
+        test=test,
+        recipe=recipe,
+        spec=spec_of(config, config.data).absolute(),
+        options=config,
     )
 
 

@@ -6,35 +6,30 @@ Everything is kept in a folder and read back by a second run with the same optio
 from __future__ import annotations
 
 import dataclasses
-import logging
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
 from trfjax.data.dataset import Dataset
-from trfjax.errors import DataError
-from trfjax.files import digest, read_json, write_json
-from trfjax.models.checkpoint import load_model
-from trfjax.ranking.rank import Source, rank
-from trfjax.ranking.result import Ranking
+from trfjax.ranking.rank import VERSION, Source, rank
+from trfjax.ranking.result import Ranking, read_ranking
 from trfjax.scores import DEFAULT
-from trfjax.state import ModelCard, TrainedModel
-from trfjax.studies.runs import MODEL, DataSpec
-from trfjax.studies.sources import train_to
+from trfjax.state import ModelCard
+from trfjax.store import Made, Store, read_record
+from trfjax.studies.sources import SourceRun, Training, train_source
+from trfjax.studies.specs import DataSpec
+from trfjax.training.evaluate import evaluate
 from trfjax.training.recipe import Recipe
 from trfjax.transfer.empirical import MEASURES, empirical_transferability
 from trfjax.transfer.finetune import FINETUNE
 
-log = logging.getLogger("trfjax")
-
 Measured = dict[str, dict[str, list[float]]]  # by source and measure, one per seed
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Study:
     """What is trained on what, and what it is to be transferred to."""
 
@@ -54,149 +49,185 @@ class Study:
     seed: int = 0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What a study found."""
 
     ranking: Ranking
     measured: Measured
-    own: dict[str, float]  # mIoU of every source on its own held-out images
+    source_miou: dict[str, float]  # of every source on held-out images of its own
     unchanged: dict[str, float]  # accuracy on the test images without fine-tuning
     timings: dict[str, float]  # seconds; what was read back counts as when it was made
 
 
-Tell = Callable[[str], None]
+@dataclasses.dataclass(frozen=True)
+class SourceReady:
+    """Progress: a source is trained."""
+
+    name: str
+    images: int
+    run: SourceRun
 
 
-def run_study(study: Study, folder: Path, tell: Tell = log.info) -> Outcome:
-    """Run a study, or what is left of it; `tell` hears what was found, in words."""
+@dataclasses.dataclass(frozen=True)
+class TransferMeasured:
+    """Progress: a source was fine-tuned with every seed."""
+
+    name: str
+    unchanged: float  # accuracy without fine-tuning
+    values: dict[str, list[float]]  # by measure, one per seed
+
+
+Progress = Callable[[SourceReady | Ranking | TransferMeasured], Any]
+
+
+def run_study(
+    study: Study, folder: Path, progress: Progress = lambda _: None
+) -> Outcome:
+    """Run a study, or what is left of it.
+
+    Args:
+        study: what is trained, ranked and measured.
+        folder: where everything is kept.
+        progress: hears of every part when it is done.
+
+    Returns:
+        What was found; it is kept as `outcome.json` too.
+    """
     pool, test = (spec.load() for spec in (study.target, study.test))
-    trained, data, own, seconds = {}, {}, {}, {}
+    runs, data = {}, {}
     for i, (name, spec) in enumerate(study.sources.items()):
         data[name] = spec.load()
-        trained[name], facts = _source(study, name, spec, data[name], folder, i)
-        own[name], seconds[name] = facts["miou"], facts["seconds"]
-        tell(
-            f"  {name:12} {len(data[name]):4} images, mIoU {own[name]:.3f} on held-out "
-            f"images of its own, {seconds[name]:.0f} s"
-        )
-    started = time.perf_counter()
-    shots = pool.shots(study.shots, seed=study.seeds[0])
-    ranking = rank(
-        [Source(name, trained[name], data[name]) for name in trained], shots,
-        metrics=study.metrics, pixels=study.pixels, repeats=study.repeats,
-        seed=study.seed, out=folder / "ranking", cache=folder / "features",
-    )  # fmt: skip
-    ranking_seconds = _first_time(
-        folder / "ranking" / "seconds.json", time.perf_counter() - started,
-        digest(ranking.settings, *(sorted(trained))),
-    )  # fmt: skip
-    tell(f"\n{ranking}\n")
-    measured, unchanged, measuring = _measure(study, trained, pool, test, folder, tell)
-    timings = {
-        "train sources": sum(seconds.values()),
-        "rank": ranking_seconds,
-        "fine-tune and test": measuring,
-    }
-    return Outcome(ranking, measured, own, unchanged, timings)
+        runs[name] = _train(study, name, data[name], folder, i)
+        progress(SourceReady(name, len(data[name]), runs[name]))
+    ranking, ranking_seconds = _rank(study, runs, data, pool, folder)
+    progress(ranking)
+    measured: Measured = {}
+    unchanged, seconds = {}, 0.0
+    for name, run in runs.items():
+        found, spent = _measure(study, name, run, (pool, test), folder)
+        measured[name], unchanged[name] = found.values, found.unchanged
+        seconds += spent
+        progress(found)
+    outcome = Outcome(
+        ranking=ranking,
+        measured=measured,
+        source_miou={name: run.evaluation["miou"] for name, run in runs.items()},
+        unchanged=unchanged,
+        timings={
+            "train sources": sum(run.seconds for run in runs.values()),
+            "rank": ranking_seconds,
+            "fine-tune and test": seconds,
+        },
+    )
+    _keep_outcome(study, outcome, folder)
+    return outcome
 
 
-def _source(
-    study: Study,
-    name: str,
-    spec: DataSpec,
-    data: Dataset,
-    folder: Path,
-    index: int,
-) -> tuple[TrainedModel, dict[str, float]]:
+def read_outcome(folder: Path) -> dict[str, Any] | None:
+    """Return what a study kept beside its ranking; None where there is no study.
+
+    `measured`, `source_miou`, `unchanged` and `timings`, as in `Outcome`.
+
+    Raises:
+        DataError: a file that is damaged.
+    """
+    path = folder / "outcome.json"
+    return read_record(path).value if path.is_file() else None
+
+
+def _keep_outcome(study: Study, outcome: Outcome, folder: Path) -> None:
+    names = [field.name for field in dataclasses.fields(outcome)]
+    value = {name: getattr(outcome, name) for name in names if name != "ranking"}
+    Store(folder).put(msgspec.to_builtins(study), Made(value=value), name="outcome")
+
+
+def _train(
+    study: Study, name: str, data: Dataset, folder: Path, index: int
+) -> SourceRun:
     """Train a source, or read it back when it was made with the same options."""
-    place = folder / "sources" / name
-    recipe = dataclasses.replace(study.recipe, seed=study.seed + index)
     card = ModelCard(
-        name=name, architecture=study.model,
+        name=name,
+        architecture=study.model,
         config={"num_classes": data.num_classes, "width": study.width},
-        class_names=data.class_names, input_size=study.size, ignore=data.ignore,
+        class_names=data.class_names,
+        input_size=study.size,
+        ignore=data.ignore,
         trained_on=data.name,
-    )  # fmt: skip
-    key = digest(
-        msgspec.to_builtins(spec), dataclasses.asdict(recipe), dataclasses.asdict(card),
-        data.fingerprint,
-    )  # fmt: skip
-    try:
-        facts = read_json(place / "done.json")
-        if facts["key"] == key:
-            return load_model(place / MODEL), facts
-    except (FileNotFoundError, DataError):
-        pass
-    started = time.perf_counter()
-    train, held_out = data.split(0.9, seed=study.seed)
-    trained, evaluation = train_to(place, card, train, held_out, recipe)
-    facts = {
-        "key": key,
-        "miou": evaluation.miou,
-        "accuracy": evaluation.accuracy,
-        "seconds": time.perf_counter() - started,
+    )
+    part, held_out = data.split(0.9, seed=study.seed)
+    training = Training(
+        card=card,
+        data=part,
+        test=held_out,
+        recipe=dataclasses.replace(study.recipe, seed=study.seed + index),
+        spec=study.sources[name],
+    )
+    return train_source(folder / "sources" / name, training)
+
+
+def _rank(
+    study: Study,
+    runs: Mapping[str, SourceRun],
+    data: Mapping[str, Dataset],
+    pool: Dataset,
+    folder: Path,
+) -> tuple[Ranking, float]:
+    """Rank the sources, or read the ranking back; return its seconds too."""
+    shots = pool.shots(study.shots, seed=study.seeds[0])
+    settings: dict[str, Any] = {
+        "metrics": study.metrics,
+        "pixels": study.pixels,
+        "repeats": study.repeats,
+        "seed": study.seed,
     }
-    write_json(place / "done.json", facts)
-    return trained, facts
+    key = {
+        "sources": {name: run.key for name, run in runs.items()},
+        "shots": shots.fingerprint,
+        "version": VERSION,
+        **settings,
+    }
+    place = folder / "ranking"
 
+    def work() -> Made:
+        sources = [Source(name, runs[name].trained, data[name]) for name in runs]
+        rank(sources, shots, out=place, cache=folder / "features", **settings)
+        return Made(files=("results.json",))
 
-def _first_time(path: Path, seconds: float, key: str) -> float:
-    """Return how long a step took when it was done, not when it was read back."""
-    if path.is_file():
-        kept = read_json(path)
-        if kept["key"] == key:
-            return kept["seconds"]
-    write_json(path, {"key": key, "seconds": seconds})
-    return seconds
+    record = Store(place).keep(key, work, name="ranking")
+    return read_ranking(place / "results.json"), record.seconds
 
 
 def _measure(
     study: Study,
-    trained: Mapping[str, TrainedModel],
-    pool: Dataset,
-    test: Dataset,
+    name: str,
+    run: SourceRun,
+    target: tuple[Dataset, Dataset],
     folder: Path,
-    tell: Tell,
-) -> tuple[Measured, dict[str, float], float]:
-    """Fine-tune every source with every seed and test it on other images."""
-    from trfjax.training.evaluate import evaluate
+) -> tuple[TransferMeasured, float]:
+    """Fine-tune a source with every seed and test it on other images."""
+    pool, test = target
+    key = {
+        "source": run.key,
+        "shots": study.shots,
+        "seeds": study.seeds,
+        "finetune": study.finetune.to_dict(),
+        "pool": pool.fingerprint,
+        "test": test.fingerprint,
+    }
 
-    measured: Measured = {}
-    unchanged: dict[str, float] = {}
-    seconds = 0.0
-    for name, model in trained.items():
-        path = folder / "measured" / f"{name}.json"
-        made = read_json(folder / "sources" / name / "done.json")["key"]
-        key = digest(
-            made, study.shots, study.seeds, dataclasses.asdict(study.finetune),
-            pool.fingerprint, test.fingerprint,
-        )  # fmt: skip
-        if not path.is_file() or read_json(path)["key"] != key:
-            started = time.perf_counter()
-            found = empirical_transferability(
-                model, pool, test,
-                shots=study.shots, seeds=study.seeds, recipe=study.finetune,
-            )  # fmt: skip
-            plain = evaluate(model.model, model.card, test)
-            write_json(
-                path,
-                {
-                    "key": key,
-                    "seconds": time.perf_counter() - started,
-                    "unchanged": plain.accuracy,
-                    **{m: found.values(m).mean(axis=1).tolist() for m in MEASURES},
-                },
-            )
-        kept = read_json(path)
-        measured[name] = {m: kept[m] for m in MEASURES}
-        unchanged[name] = kept["unchanged"]
-        seconds += kept["seconds"]
-        values = {m: np.array(kept[m]) for m in MEASURES}
-        tell(
-            f"  {name:12} accuracy {unchanged[name]:.3f} -> "
-            f"{values['accuracy'].mean():.3f} +- {np.ptp(values['accuracy']) / 2:.3f}, "
-            f"mIoU {values['miou'].mean():.3f}, "
-            f"log-likelihood {values['log_likelihood'].mean():.3f}"
+    def work() -> Made:
+        found = empirical_transferability(
+            run.trained,
+            pool,
+            test,
+            shots=study.shots,
+            seeds=study.seeds,
+            recipe=study.finetune,
         )
-    return measured, unchanged, seconds
+        plain = evaluate(run.trained.model, run.trained.card, test)
+        values = {m: np.mean(found.values(m), axis=1) for m in MEASURES}
+        return Made(value={"unchanged": plain.accuracy, "values": values})
+
+    record = Store(folder / "measured").keep(key, work, name=name)
+    return TransferMeasured(name, **record.value), record.seconds

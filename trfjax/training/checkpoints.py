@@ -57,6 +57,9 @@ def load_state(
 ) -> tuple[TrainState, list[float]]:
     """Read what `save_state` wrote into a state of the template's structure.
 
+    A recipe of more steps than before extends the run: the learning rate goes on
+    where the new schedule is at that step.
+
     Returns:
         The state, bit for bit, and the losses of the steps done.
 
@@ -108,6 +111,9 @@ def _check_belongs(path: str | Path, saved: Any, now: Mapping[str, Any]) -> None
     if not isinstance(saved, dict):
         raise DataError(path, "damaged: it does not say what it belongs to.")
     names = sorted(set(saved) | set(now))
+    steps = "recipe.steps"
+    if isinstance(saved.get(steps), int) and saved[steps] < now[steps]:
+        names.remove(steps)  # a run may be extended
     differ = [name for name in names if saved.get(name) != now.get(name)]
     if differ:
         first = differ[0]

@@ -1,10 +1,9 @@
-"""Tables, figures and timings of few-shot episodes."""
+"""Tables and figures of few-shot episodes."""
 
 from __future__ import annotations
 
 import csv
 import io
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -13,13 +12,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trfjax.data import Dataset
-from trfjax.episodes.bulk import BulkResult, fine_tune_episodes
-from trfjax.episodes.draw import Episodes
+from trfjax.episodes.bulk import BulkResult
 from trfjax.files import atomic_path
-from trfjax.state import TrainedModel
 from trfjax.statistics.interval import Interval, mean_interval, paired_interval
-from trfjax.training.recipe import Recipe
+from trfjax.studies.episodes import EpisodeTiming
 
 Published: TypeAlias = Mapping[str, float]  # per cent, by method
 BAR, INK, PUBLISHED = "#7ba7cc", "#1f2933", "#b3541e"
@@ -101,8 +97,8 @@ def draw(
     left, middle, *rest = fig.subplots(1, panels)
     bars(left, {name: accuracy(result) for name, result in found.items()})
     known = {row: published[m] for row, m in enumerate(found) if m in published}
-    left.plot(list(known.values()), list(known), "D", color=PUBLISHED, ms=4.5,
-              label="published")  # fmt: skip
+    style = {"color": PUBLISHED, "ms": 4.5, "label": "published"}
+    left.plot(list(known.values()), list(known), "D", **style)
     left.set(xlim=(0, 100))
     left.set_title("accuracy, per cent", fontsize=9, loc="left")
     if known:
@@ -137,32 +133,13 @@ def bars(ax: Axes, values: Mapping[str, Interval]) -> None:
     ax.invert_yaxis()
 
 
-def compare_time(
-    source: TrainedModel,
-    pool: Dataset,
-    episodes: Episodes,
-    recipe: Recipe,
-    separate: int,
-) -> str:
-    """Time all episodes in one program against some of them in calls of their own.
-
-    Both programs are compiled before, so that compilation is in neither figure; it is
-    named apart.
-    """
-
-    def seconds(part: Episodes) -> float:
-        started = time.perf_counter()
-        fine_tune_episodes(source, pool, part, recipe=recipe)
-        return time.perf_counter() - started
-
-    first = seconds(episodes)
-    again = seconds(episodes)
-    alone = episodes.select(slice(0, 1))
-    compiled = seconds(alone)
-    each = [seconds(episodes.select([i])) for i in range(separate)]
+def timing_line(found: EpisodeTiming) -> str:
+    """Return what all episodes in one program take, against one after the other."""
+    each, count = found.each, found.episodes
     return (
-        f"  vanilla, {len(episodes)} episodes in one program: {again:.1f} s, "
-        f"{first:.1f} s with compilation; one by one: {np.mean(each):.2f} s each "
-        f"(mean of {len(each)}), so {len(episodes) * np.mean(each):.0f} s for all, "
-        f"and {compiled:.1f} s for the first with compilation"
+        f"  vanilla, {count} episodes in one program: {found.together:.1f} s, "
+        f"{found.together_first:.1f} s with compilation; one by one: "
+        f"{np.mean(each):.2f} s each (mean of {len(each)}), so "
+        f"{count * np.mean(each):.0f} s for all, and {found.alone_first:.1f} s for the "
+        "first with compilation"
     )

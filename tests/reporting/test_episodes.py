@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trfjax.episodes.bulk import BulkResult
-from trfjax.reporting.few_shot import accuracy, as_csv, difference, draw, line
+from trfjax.reporting.episodes import accuracy, as_csv, difference, draw, line
 
 PUBLISHED = {"vanilla": 86.43, "guided": 91.29}
 

@@ -1,4 +1,4 @@
-"""What `trfjax finetune` writes and prints: tables and curves of its seeds."""
+"""Tables, curves and words for the seeds of a measured fine-tuning."""
 
 from __future__ import annotations
 
@@ -55,33 +55,41 @@ def table(records: list[dict[str, Any]]) -> str:
     return stream.getvalue()
 
 
-def show(records: list[dict[str, Any]], folder: Path, form: str) -> None:
-    """Print what the seeds came to; their networks lie in the folder."""
+def text(records: list[dict[str, Any]], folder: Path, form: str) -> str:
+    """Return what the seeds came to, in words, as CSV or as JSON.
+
+    Args:
+        records: one a seed.
+        folder: where their networks lie.
+        form: `"table"`, `"csv"` or `"json"`.
+    """
     if form == "csv":
-        print(table(records), end="")
-        return
+        return table(records).removesuffix("\n")
     if form == "json":
-        print(json.dumps(strict({"runs": records, "summary": summary(records)})))
-        return
-    for record in records:
-        if record["status"] != "ok":
-            print(f"  seed {record['seed']}: failed: {record['error']}")
-            if "model" in record:
-                print(f"    the last good network: {folder / record['model']}")
-            continue
-        print(f"  seed {record['seed']}: {_line(record['evaluation'])}")
-        if record["missing"] and record["head"] == "new":
-            print(f"    no shot shows {', '.join(record['missing'])}: not learned")
-        if record.get("alignment_stopped") is not None:
-            print(
-                f"    the alignment was taken back to step "
-                f"{record['alignment_stopped']}: after it, the network forgot too much "
-                "of the source"
-            )
+        return json.dumps(strict({"runs": records, "summary": summary(records)}))
+    lines = [line for record in records for line in _seed_lines(record, folder)]
     if sum(record["status"] == "ok" for record in records) > 1:
         found = summary(records).items()
         parts = [f"{m} {v['mean']:.3f} +- {v['spread']:.3f}" for m, v in found]
-        print(f"mean and spread over seeds: {', '.join(parts)}")
+        lines.append(f"mean and spread over seeds: {', '.join(parts)}")
+    return "\n".join(lines)
+
+
+def _seed_lines(record: dict[str, Any], folder: Path) -> list[str]:
+    if record["status"] != "ok":
+        lines = [f"  seed {record['seed']}: failed: {record['error']}"]
+        if "model" in record:
+            lines.append(f"    the last good network: {folder / record['model']}")
+        return lines
+    lines = [f"  seed {record['seed']}: {_line(record['evaluation'])}"]
+    if record["missing"] and record["head"] == "new":
+        lines.append(f"    no shot shows {', '.join(record['missing'])}: not learned")
+    if record.get("alignment_stopped") is not None:
+        lines.append(
+            f"    the alignment was taken back to step {record['alignment_stopped']}: "
+            "after it, the network forgot too much of the source"
+        )
+    return lines
 
 
 def _line(evaluation: dict[str, Any]) -> str:
