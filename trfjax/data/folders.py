@@ -135,11 +135,12 @@ def load_dataset(
         )
     else:
         assert not isinstance(layout, VolumeLayout)  # those were opened above
+        files = layout or _layout(kind)  # a name nobody knows is told first
         data = segmentation.load(
             name,
             kind,
             _needed(root, kind),
-            layout or _layout(kind),
+            files,
             domain=rest,
             split=split,
             labels=labels,
