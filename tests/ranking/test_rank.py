@@ -8,7 +8,7 @@ import pytest
 from trfjax.data.dataset import Dataset
 from trfjax.data.labels import LabelMap
 from trfjax.features.featureset import FeatureSet
-from trfjax.ranking import rank as module
+from trfjax.ranking import run as module
 from trfjax.ranking.plan import spaces_of
 from trfjax.ranking.rank import SavedSource, Source, rank
 
@@ -144,13 +144,13 @@ def test_otce_needs_source_images():
 def computed(monkeypatch):
     """The cells that are computed, not read."""
     seen = []
-    score = module._Run._score
+    score = module.Run._score
 
     def counting(self, spec, source):
         seen.append((source.candidate.name, spec.name))
         return score(self, spec, source)
 
-    monkeypatch.setattr(module._Run, "_score", counting)
+    monkeypatch.setattr(module.Run, "_score", counting)
     return seen
 
 

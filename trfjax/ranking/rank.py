@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import platform
 import time
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -17,23 +15,13 @@ import numpy as np
 
 from trfjax.atoms.compress import ATOMS
 from trfjax.data.dataset import Dataset
-from trfjax.errors import ScoreWarning
 from trfjax.files import write_json
-from trfjax.ranking.cell import Cell, cell_of
-from trfjax.ranking.drawn import score_drawn
 from trfjax.ranking.plan import Pixels, Plan, check_metrics, pixels_of, spaces_of
 from trfjax.ranking.result import Ranking
+from trfjax.ranking.run import Run
 from trfjax.ranking.sources import SavedSource, Seen, Source, target_name
-from trfjax.ranking.whole import score_whole
 from trfjax.scores import DEFAULT
-from trfjax.scores.spec import ScoreSpec
-from trfjax.statistics.resamples import Resamples
-from trfjax.store import Made, Store
 from trfjax.typing import FeatureSpace
-
-log = logging.getLogger("trfjax")
-
-VERSION = 3  # of how cells are computed; part of their key
 
 
 def rank(
@@ -120,7 +108,7 @@ def rank(
     _check(sources, target)
     started = time.perf_counter()
     folder = None if out is None else Path(out)
-    run = _Run(plan, folder, strict)
+    run = Run(plan, folder, strict)
     extraction = {"batch_size": batch_size, "cache": cache}
     for source in _progress(sources, progress):
         run.add(Seen(source, target, plan, extraction))
@@ -186,113 +174,6 @@ def _check_contrast(target: Dataset) -> None:
     raise ValueError(
         f"target: the labels of {target.name} show {len(seen)} class, so every score "
         "is the same or undefined; label images that show more classes"
-    )
-
-
-class _Run:
-    """The work of one `rank` call, and what has come of it so far."""
-
-    def __init__(self, plan: Plan, out: Path | None, strict: bool) -> None:
-        self.plan, self.strict = plan, strict
-        self.store = None if out is None else Store(out / "cells")
-        self.cells: list[Cell] = []
-        self.source_classes: dict[str, tuple[str, ...]] = {}
-        self.target_classes: tuple[str, ...] = ()
-
-    def add(self, seen: Seen) -> None:
-        """Score one candidate."""
-        self.source_classes[seen.candidate.name] = ()
-        said: set[str] = set()
-        for spec in self.plan.specs:
-            # A user's network may raise anything at all: it is listed, others go on.
-            try:
-                cell = self._cell(spec, seen)
-            except Exception as error:
-                if self.strict:
-                    raise
-                cell = _failed(spec, seen, error)
-                if cell.error not in said:
-                    log.warning("%s: %s", cell.source, cell.error)
-                said.add(cell.error)
-            self.cells.append(cell)
-
-    def _cell(self, spec: ScoreSpec, seen: Seen) -> Cell:
-        """Compute one cell, or read it back when it is already there."""
-        target = seen.labelled(spec)
-        self.target_classes = target.class_names
-        self.source_classes[seen.candidate.name] = target.source_class_names
-        if self.store is None:
-            return self._compute(spec, seen)
-        key = {
-            "version": VERSION,
-            "metric": spec.name,
-            "plan": dataclasses.asdict(self.plan),
-            "content": seen.content(spec),
-        }
-        if seen.target is not None and seen.target.unit != "image":
-            key["units"] = seen.target.units.tolist()
-        record = self.store.keep(
-            key, lambda: Made(value=self._compute(spec, seen).record())
-        )
-        cell = cell_of(record.value, self.store.path(key))
-        return dataclasses.replace(cell, source=seen.candidate.name)
-
-    def _compute(self, spec: ScoreSpec, seen: Seen) -> Cell:
-        started = time.perf_counter()
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ScoreWarning)
-            found = self._score(spec, seen)
-        said = (w.message for w in caught if issubclass(w.category, ScoreWarning))
-        return Cell(
-            **found,
-            source=seen.candidate.name,
-            target=target_name(seen.candidate, seen.target),
-            metric=spec.name,
-            smooth=spec.smooth,
-            seconds=time.perf_counter() - started,
-            warnings=tuple(map(str, said)),
-        )
-
-    def _score(self, spec: ScoreSpec, seen: Seen) -> dict[str, Any]:
-        """Return the fields of a cell that are the score's own."""
-        target = seen.labelled(spec)
-        resamples = self._resamples(len(target.image_ids), seen.target)
-        whole = self.plan.pixels[spec.name] == "all"
-        found = (score_whole if whole else score_drawn)(
-            spec, seen, self.plan, resamples
-        )
-        if spec.floor is not None:
-            counts = target.label_counts.sum(axis=0)
-            found["details"]["floor"] = spec.floor(counts / counts.sum())
-        return found
-
-    def _resamples(self, images: int, target: Dataset | None) -> Resamples | None:
-        """Return the resamples of the target, the same for all sources."""
-        if not self.plan.bootstrap:
-            return None
-        units = np.arange(images) if target is None else target.units
-        if len(np.unique(units)) < 2:
-            unit = "image" if target is None else target.unit
-            warnings.warn(
-                f"a single target {unit} cannot be resampled, so there is no interval",
-                ScoreWarning,
-                stacklevel=2,
-            )
-            return None
-        return Resamples.draw(
-            images, self.plan.bootstrap, units=units, seed=self.plan.seed
-        )
-
-
-def _failed(spec: ScoreSpec, seen: Seen, error: Exception) -> Cell:
-    """Return the cell of a score that could not be computed."""
-    return Cell(
-        source=seen.candidate.name,
-        target=target_name(seen.candidate, seen.target),
-        metric=spec.name,
-        status="failed",
-        smooth=spec.smooth,
-        error=f"{type(error).__name__}: {error}",
     )
 
 

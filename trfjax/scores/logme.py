@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Collection
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,17 +13,20 @@ import numpy as np
 from jax.lax import stop_gradient
 from jaxtyping import Array, Bool, Float
 
-from trfjax.arrays import is_traced, labelled_rows, safe_divide
+from trfjax.arrays import is_traced, labelled_rows
 from trfjax.atoms.moments import Moments
 from trfjax.errors import ScoreWarning
+from trfjax.scores.evidence import (
+    Spectrum,
+    best_ratio,
+    evidence,
+    reference_evidence,
+)
 from trfjax.scores.spec import OfSums, ScoreSpec, laws, unbounded
 from trfjax.scores.whitening import default_rcond, dot
 from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
 
 MODES = ("exact", "reference", "reference-2021")
-# The search for t = alpha / beta, relative to the largest eigenvalue of F F^T.
-LOWEST, HIGHEST, GRID, REFINE = 1e-10, 1e6, 64, 40
-GOLDEN = (5**0.5 - 1) / 2
 TOGETHER = 16  # resamples worked on at a time
 
 
@@ -126,15 +129,6 @@ def _problems(found: _LogME, n: float, d: int, mode: str) -> list[str]:
     return problems
 
 
-class Spectrum(NamedTuple):
-    """The columns in the basis of the features."""
-
-    eigenvalues: Float[Array, " k"]  # of F F^T; the other n - k are 0
-    along: Float[Array, "c k"]  # z^2, the squared coordinates of every column
-    rest: Float[Array, " c"]  # squared length outside the span of the features
-    n: Float[Array, ""]
-
-
 @functools.partial(jax.jit, static_argnames=("num_classes", "mode", "intercept"))
 def _logme(
     features: Features,
@@ -158,7 +152,7 @@ def _logme(
     rest = jnp.sum(jnp.square(columns - dot(left, coordinates)), axis=0)
     problem = Spectrum(size**2, jnp.square(coordinates.T), rest, n)
     if mode == "exact":
-        t, lowest, highest = _maximise(problem)
+        t, lowest, highest = best_ratio(problem)
         value = evidence(problem, t)
         # Both terms have the derivative they would have at fixed t: q(t) is the
         # minimum over m of |Fm - y|^2 + t |m|^2, and d log det(F^T F + t I) is
@@ -173,7 +167,7 @@ def _logme(
         bound -= jnp.sum(pull * design) / n
     else:
         value = jax.vmap(
-            lambda along, rest: _reference(
+            lambda along, rest: reference_evidence(
                 problem._replace(along=along, rest=rest), d=design.shape[1], mode=mode
             )
         )(problem.along, problem.rest)
@@ -184,74 +178,6 @@ def _logme(
         score = jnp.where(present.sum() > 1, score, jnp.nan)
     score = stop_gradient(score) + (bound - stop_gradient(bound))
     return _LogME(score, present, lowest & present, highest & present)
-
-
-def evidence(problem: Spectrum, t: Float[Array, "*g c"]) -> Float[Array, "*g c"]:
-    """Return the evidence of every column per instance, the best beta for each t."""
-    log_k = jnp.log1p(problem.eigenvalues / t[..., None])
-    q = jnp.sum(problem.along * jnp.exp(-log_k), axis=-1) + problem.rest
-    q = jnp.where(q > 0, q, 1)  # an absent class
-    fit = jnp.log(2 * jnp.pi) + 1 + jnp.log(q / problem.n)
-    return -0.5 * (fit + jnp.sum(log_k, axis=-1) / problem.n)
-
-
-def _maximise(
-    problem: Spectrum,
-) -> tuple[Float[Array, " c"], Bool[Array, " c"], Bool[Array, " c"]]:
-    """Return the best t of every column, and whether it is the lowest or highest.
-
-    The best point of a grid in log t, then golden section between its neighbours.
-    """
-    top = problem.eigenvalues[0]
-    scale = jnp.where(top > 0, top, 1)
-    grid = jnp.linspace(np.log(LOWEST), np.log(HIGHEST), GRID, dtype=scale.dtype)
-    columns = jnp.ones_like(problem.rest)
-    on_grid = jax.lax.map(
-        lambda u: evidence(problem, scale * jnp.exp(u) * columns), grid
-    )
-    best = jnp.argmax(on_grid, axis=0)
-    low, high = grid[jnp.maximum(best - 1, 0)], grid[jnp.minimum(best + 1, GRID - 1)]
-
-    def narrow(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = ends
-        a, b = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-        left, right = (evidence(problem, scale * jnp.exp(u)) for u in (a, b))
-        return jnp.where(left >= right, low, a), jnp.where(left >= right, b, high)
-
-    low, high = jax.lax.fori_loop(0, REFINE, narrow, (low, high))
-    u = jnp.where(best == 0, low, jnp.where(best == GRID - 1, high, (low + high) / 2))
-    # Towards the high end the evidence is level, so rounding picks the place.
-    lowest = (u - grid[0] < 1e-3 * (grid[1] - grid[0])) & (top > 0)
-    highest = (u > np.log(HIGHEST) - np.log(100)) | (top == 0)
-    return scale * jnp.exp(u), lowest, highest
-
-
-def _reference(problem: Spectrum, *, d: int, mode: str) -> Float[Array, ""]:
-    """Return the evidence of one column per instance as published code computes it."""
-    eigenvalues, along, rest, n = problem
-    tolerance = 1e-3 if mode == "reference" else 1e-2
-    extra = 0.0 if mode == "reference" else 1e-5
-    summed = jnp.minimum(n, d) if mode == "reference" else d
-
-    def step(state: tuple) -> tuple:
-        count, _, alpha, beta, *_ = state
-        t = alpha / beta
-        gamma = jnp.sum(eigenvalues / (eigenvalues + t))
-        length = jnp.sum(eigenvalues * along / jnp.square(t + eigenvalues))
-        misfit = jnp.sum(along / jnp.square(1 + eigenvalues / t)) + rest
-        alpha, beta = gamma / (length + 1e-5), (n - gamma) / (misfit + 1e-5)
-        settled = jnp.abs(alpha / beta - t) / t <= tolerance
-        return count + 1, settled, alpha, beta, length, misfit
-
-    one = jnp.ones_like(rest)
-    state = (0, jnp.zeros_like(rest, bool), one, one, one, one)
-    state = jax.lax.while_loop(lambda s: (s[0] < 11) & ~s[1], step, state)
-    _, _, alpha, beta, length, misfit = state
-    # Eigenvalues of 0 add log(alpha) each, as many as the code sums over.
-    log_det = jnp.sum(jnp.log1p(safe_divide(beta * eigenvalues, alpha)))
-    log_det += summed * jnp.log(alpha)
-    total = d * jnp.log(alpha) + n * jnp.log(beta) - log_det - n * jnp.log(2 * jnp.pi)
-    return (total - beta * (misfit + extra) - alpha * (length + extra)) / (2 * n)
 
 
 def logme_of_moments(
@@ -290,7 +216,7 @@ def _evidence(
     def one(parts: tuple[Array, ...]) -> Array:
         *spectrum, present = parts
         problem = Spectrum(*spectrum)
-        value = evidence(problem, _maximise(problem)[0])
+        value = evidence(problem, best_ratio(problem)[0])
         return jnp.sum(jnp.where(present, value, 0)) / present.sum()
 
     return jax.lax.map(one, (values, along, rest, n, present), batch_size=TOGETHER)
