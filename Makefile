@@ -3,13 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DOCS_READY := $(VENV)/.ready-docs
 
-.PHONY: demo test test-slow test-lowest test-wheel lint types clean
+.PHONY: demo test test-slow test-lowest test-wheel docs lint types clean
 
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint]'
 	touch $(READY)
+
+$(DOCS_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	touch $(DOCS_READY)
 
 demo: $(READY)
 	$(BIN)/trfjax demo
@@ -26,6 +31,10 @@ test-lowest:
 
 test-wheel:
 	PYTHON=$(PYTHON) .ci/wheel
+
+docs: $(DOCS_READY)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+	@echo "open build/docs/index.html"
 
 lint: $(READY)
 	$(BIN)/ruff check .
