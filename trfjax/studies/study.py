@@ -14,8 +14,9 @@ import msgspec
 import numpy as np
 
 from trfjax.data.dataset import Dataset
-from trfjax.ranking.rank import VERSION, Source, rank
+from trfjax.ranking.rank import Source, rank
 from trfjax.ranking.result import Ranking, read_ranking
+from trfjax.ranking.run import VERSION
 from trfjax.scores import DEFAULT
 from trfjax.state import ModelCard
 from trfjax.store import Made, Store, read_record
