@@ -18,17 +18,45 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors
     from trfjax.ranking.rank import rank as rank
     from trfjax.reporting.plots import plot as plot
     from trfjax.reporting.report import report as report
+    from trfjax.scores.agreement import agreement as agreement
+    from trfjax.scores.ccfv import ccfv as ccfv
     from trfjax.scores.check import check_score as check_score
+    from trfjax.scores.energy import energy as energy
+    from trfjax.scores.ensemble_agreement import (
+        ensemble_agreement as ensemble_agreement,
+    )
+    from trfjax.scores.gbc import gbc as gbc
     from trfjax.scores.hscore import h_score as h_score
+    from trfjax.scores.hscore_regression import h_score_regression as h_score_regression
+    from trfjax.scores.kite import kite as kite
+    from trfjax.scores.knn import knn as knn
     from trfjax.scores.leep import leep as leep
+    from trfjax.scores.lfc import lfc as lfc
+    from trfjax.scores.lgc import lgc as lgc
     from trfjax.scores.linear_probe import linear_probe as linear_probe
     from trfjax.scores.logme import logme as logme
+    from trfjax.scores.max_h_score import max_h_score as max_h_score
     from trfjax.scores.nce import nce as nce
+    from trfjax.scores.neighbourhood_density import (
+        neighbourhood_density as neighbourhood_density,
+    )
+    from trfjax.scores.nleep import nleep as nleep
+    from trfjax.scores.nleep import (
+        nleep_from_responsibilities as nleep_from_responsibilities,
+    )
+    from trfjax.scores.nuclear_norm import nuclear_norm as nuclear_norm
     from trfjax.scores.otce.atoms import otce_atoms as otce_atoms
     from trfjax.scores.otce.fit import fit_otce as fit_otce
     from trfjax.scores.otce.joint_cost import jc_otce as jc_otce
     from trfjax.scores.otce.otce import otce as otce
+    from trfjax.scores.parc import parc as parc
+    from trfjax.scores.sfda import sfda as sfda
     from trfjax.scores.shrunk import shrunk_h_score as shrunk_h_score
+    from trfjax.scores.soft_hgr import max_h_score_network as max_h_score_network
+    from trfjax.scores.task_transferability import (
+        task_transferability as task_transferability,
+    )
+    from trfjax.scores.transrate import transrate as transrate
     from trfjax.studies.fit_history import fit_history as fit_history
     from trfjax.studies.fit_history import leave_one_target_out as leave_one_target_out
     from trfjax.training.many import train_many as train_many
@@ -59,6 +87,26 @@ _PUBLIC: dict[str, str] = {
     "linear_probe": "trfjax.scores.linear_probe",
     "load_dataset": "trfjax.data",
     "logme": "trfjax.scores.logme",
+    "nleep": "trfjax.scores.nleep",
+    "nleep_from_responsibilities": "trfjax.scores.nleep",
+    "transrate": "trfjax.scores.transrate",
+    "gbc": "trfjax.scores.gbc",
+    "sfda": "trfjax.scores.sfda",
+    "parc": "trfjax.scores.parc",
+    "lfc": "trfjax.scores.lfc",
+    "lgc": "trfjax.scores.lgc",
+    "kite": "trfjax.scores.kite",
+    "knn": "trfjax.scores.knn",
+    "energy": "trfjax.scores.energy",
+    "ccfv": "trfjax.scores.ccfv",
+    "max_h_score": "trfjax.scores.max_h_score",
+    "max_h_score_network": "trfjax.scores.soft_hgr",
+    "task_transferability": "trfjax.scores.task_transferability",
+    "agreement": "trfjax.scores.agreement",
+    "ensemble_agreement": "trfjax.scores.ensemble_agreement",
+    "nuclear_norm": "trfjax.scores.nuclear_norm",
+    "neighbourhood_density": "trfjax.scores.neighbourhood_density",
+    "h_score_regression": "trfjax.scores.hscore_regression",
     "nce": "trfjax.scores.nce",
     "otce": "trfjax.scores.otce.otce",
     "otce_atoms": "trfjax.scores.otce.atoms",

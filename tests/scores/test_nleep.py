@@ -9,8 +9,8 @@ from scipy.stats import multivariate_normal
 
 from tests.scores.made import made_up
 from trfjax.errors import ScoreWarning
-from trfjax.scores.mixture import expect, fit_mixture
-from trfjax.scores.nleep import nleep, nleep_from_responsibilities, principal
+from trfjax.scores.mixture import expect, fit_mixture, principal
+from trfjax.scores.nleep import nleep, nleep_from_responsibilities
 
 
 def leep_by_hand(resp, labels):

@@ -16,7 +16,7 @@ def test_every_name_is_that_of_its_spec():
 def test_specs_say_what_they_can(name):
     spec = SCORES[name]
     assert spec.label.startswith(spec.title) and spec.label.endswith(")")
-    assert spec.any_space or spec.space == "probs"
+    assert spec.any_space or spec.space in ("probs", "logits")
     if spec.of_sums is not None:
         sides = {table.split("_")[0] for table in spec.of_sums.tables}
         assert ("source" in sides) == spec.two_sided

@@ -164,6 +164,7 @@ class Rank(Options):
         solver: of OTCE.
         strategy: how pixels are drawn: uniform, balanced (as many of every class),
             boundary (near label edges) or per_image (as many of every image).
+        combine: mean of all metrics in a first column: ranks, standardised or range.
         bootstrap: resamples of the target images, for intervals; 0 for none.
         batch_size: images per call of a network.
         seed: of every random choice.
@@ -189,6 +190,7 @@ class Rank(Options):
     features: Layer = None
     solver: Literal["fast", "ott", "exact"] = "fast"
     strategy: Strategy = "uniform"
+    combine: Literal["ranks", "standardised", "range"] | None = None
     bootstrap: int = 200
     batch_size: int = 8
     seed: int = 0

@@ -12,7 +12,7 @@ from trfjax.files import strict
 from trfjax.ranking.plan import check_metrics, pixels_of
 from trfjax.ranking.rank import Ranking, SavedSource, rank
 from trfjax.reporting.report import write_results
-from trfjax.scores import SCORES
+from trfjax.scores import score_named
 from trfjax.studies.opening import Opened, Opening, open_sources
 from trfjax.studies.outputs import claimed
 from trfjax.studies.runs import write_config
@@ -41,6 +41,7 @@ def run(config: Any) -> int:
             features=config.features,
             solver=config.solver,
             strategy=config.strategy,
+            combine=config.combine,
             bootstrap=config.bootstrap,
             batch_size=config.batch_size,
             seed=config.seed,
@@ -74,7 +75,7 @@ def _opened(config: Any) -> Opened:
     specs = source_specs(config.sources)
     opening = Opening(
         target=spec_of(config, config.target, seed=config.seed),
-        source_data=any(SCORES[name].two_sided for name in config.metrics),
+        source_data=any(score_named(name).two_sided for name in config.metrics),
         code=config.code,
     )
     return open_sources(specs, opening)

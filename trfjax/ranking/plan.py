@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-from trfjax.scores import SCORES
+from trfjax.scores import SCORES, score_named
 from trfjax.scores.spec import ScoreSpec, Setting
 from trfjax.typing import FEATURE_SPACES, FeatureSpace
 
@@ -50,7 +50,7 @@ class Plan:
     @property
     def specs(self) -> tuple[ScoreSpec, ...]:
         """The scores asked for."""
-        return tuple(SCORES[name] for name in self.metrics)
+        return tuple(score_named(name) for name in self.metrics)
 
     @property
     def whole(self) -> tuple[ScoreSpec, ...]:
@@ -93,14 +93,17 @@ class Plan:
 def check_metrics(metrics: Sequence[str]) -> tuple[str, ...]:
     """Return the names of scores.
 
+    `"name@space"` is a score in another feature space.
+
     Raises:
         ValueError: a name that is none.
     """
     for name in metrics:
-        if name not in SCORES:
+        if name.partition("@")[0] not in SCORES:
             raise ValueError(
                 f"metrics: {name!r} is not a score; available: {', '.join(SCORES)}"
             )
+        score_named(name)
     return tuple(metrics)
 
 
@@ -124,7 +127,7 @@ def pixels_of(
         _check_all(metrics, solver, strategy)
     chosen: dict[str, Pixels] = {}
     for name in metrics:
-        spec = SCORES[name]
+        spec = score_named(name)
         drawn = spec.of_sums is None or strategy != "uniform"
         drawn |= "solver" in spec.settings and solver != "fast"
         asked: Pixels = DRAWN if drawn else "all"
@@ -142,7 +145,7 @@ def _check_all(metrics: Sequence[str], solver: str, strategy: str) -> None:
         if value != only:
             raise ValueError(f"{name}: {value!r} needs draws of pixels. {instead}")
     for name in metrics:
-        if SCORES[name].of_sums is None:
+        if score_named(name).of_sums is None:
             raise ValueError(
                 f"metrics: {name!r} is no sum over pixels. {instead}, or None to "
                 "choose for every score"
@@ -161,9 +164,12 @@ def spaces_of(
     Raises:
         ValueError: a space or a score that is none, or a score that has its own space.
     """
-    spaces: dict[str, FeatureSpace] = {name: SCORES[name].space for name in metrics}
+    spaces: dict[str, FeatureSpace] = {
+        name: score_named(name).space for name in metrics
+    }
     if isinstance(features, str):
-        features = {name: features for name in metrics if SCORES[name].any_space}
+        asked = [n for n in metrics if "@" not in n and score_named(n).any_space]
+        features = dict.fromkeys(asked, features)
     for name, space in (features or {}).items():
         if name not in metrics:
             raise ValueError(f"features: {name!r} is not among the metrics asked for")
@@ -171,7 +177,7 @@ def spaces_of(
             raise ValueError(
                 f"features: {space!r} is none of {', '.join(FEATURE_SPACES)}"
             )
-        if space != spaces[name] and not SCORES[name].any_space:
+        if space != spaces[name] and not score_named(name).any_space:
             raise ValueError(f"features: {name!r} reads {spaces[name]!r} and no other")
         spaces[name] = space
     return spaces

@@ -16,6 +16,7 @@ import numpy as np
 from trfjax.atoms.compress import ATOMS
 from trfjax.data.dataset import Dataset
 from trfjax.files import write_json
+from trfjax.ranking.panel import How, Panel, panel_cells, panel_of
 from trfjax.ranking.plan import Pixels, Plan, check_metrics, pixels_of, spaces_of
 from trfjax.ranking.result import Ranking
 from trfjax.ranking.run import Run
@@ -35,6 +36,7 @@ def rank(
     epsilon: float = 0.1,
     relative_epsilon: bool = False,
     features: FeatureSpace | Mapping[str, FeatureSpace] | None = None,
+    combine: Panel | How | None = None,
     solver: str = "fast",
     strategy: str = "uniform",
     bootstrap: int = 200,
@@ -71,7 +73,11 @@ def rank(
         features: feature space of every score that reads features of any space, or by
             score. By default that of the score: probabilities for OTCE, penultimate
             features for H-score and LogME (logits where a saved source has nothing
-            else).
+            else). `"h_score@logits"` among the metrics is a score in another space,
+            beside itself in its own.
+        combine: a column that orders the result: the mean of the scores, made
+            comparable over the sources by `"ranks"`, `"standardised"` or `"range"`; a
+            `Panel` says which of them, and with which weights.
         solver: of OTCE: `"fast"`, `"ott"` or `"exact"`.
         strategy: how pixels are drawn: uniform, balanced, boundary or per_image.
         bootstrap: number of resamples of the target images; 0 for none.
@@ -92,6 +98,7 @@ def rank(
     """
     sources = list(sources)
     metrics = check_metrics(metrics)
+    panel = panel_of(combine, metrics)
     plan = Plan(
         metrics=metrics,
         pixels=pixels_of(metrics, pixels, solver=solver, strategy=strategy),
@@ -112,11 +119,15 @@ def rank(
     extraction = {"batch_size": batch_size, "cache": cache}
     for source in _progress(sources, progress):
         run.add(Seen(source, target, plan, extraction))
+    combined = [] if panel is None else panel_cells(run.cells, panel)
     ranking = Ranking(
         target=target_name(sources[0], target),
-        metrics=metrics,
-        cells=tuple(run.cells),
-        settings=dataclasses.asdict(plan),
+        metrics=metrics if panel is None else (panel.name, *metrics),
+        cells=(*combined, *run.cells),
+        settings={
+            **dataclasses.asdict(plan),
+            "combine": None if panel is None else dataclasses.asdict(panel),
+        },
         versions=versions(),
         source_classes=run.source_classes,
         target_classes=run.target_classes if target is None else target.class_names,

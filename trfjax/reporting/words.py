@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trfjax.scores import SCORES
+from trfjax.scores import SCORES, score_named
 
 # Measured transfer by name: what a table calls it, and what an axis says.
 QUANTITIES = {
@@ -16,15 +16,15 @@ QUANTITIES = {
 
 def title(name: str) -> str:
     """Return what a score or a measured quantity is called; others keep their name."""
-    if name in SCORES:
-        return SCORES[name].title
+    if name.partition("@")[0] in SCORES:
+        return score_named(name).title
     return QUANTITIES[name][0] if name in QUANTITIES else name
 
 
 def axis_label(name: str) -> str:
     """Return what an axis says of a score or a measured quantity, with its unit."""
-    if name in SCORES:
-        return SCORES[name].label
+    if name.partition("@")[0] in SCORES:
+        return score_named(name).label
     return QUANTITIES[name][1] if name in QUANTITIES else plain(name)
 
 

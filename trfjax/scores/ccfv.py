@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Collection, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +14,8 @@ from jaxtyping import Array, Float, Int
 from trfjax.arrays import is_traced, labelled_rows, to_array
 from trfjax.errors import ScoreWarning
 from trfjax.scores.images import image_index
+from trfjax.scores.spec import ScoreSpec, laws, unbounded
+from trfjax.statistics.resamples import Resamples
 from trfjax.typing import IGNORE, ArrayInput
 
 SOFTENING = 1e-3  # added to squared distances between images, as published
@@ -200,3 +202,47 @@ def _wasserstein(
     crossed = np.linalg.svd(root @ second_root, compute_uv=False).sum()
     spread = np.sum(root**2) + np.sum(second_root**2) - 2 * crossed
     return float(np.sqrt(np.sum((mean - second_mean) ** 2) + max(spread, 0)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Compared:
+    score: float
+    tables: CcfvTables
+
+
+def _of_one_layer(
+    features: ArrayInput, images: ArrayInput, labels: ArrayInput, **settings: Any
+) -> _Compared:
+    tables = ccfv_tables([features], labels, images=images, **settings)
+    return _Compared(tables.score(np.ones((1, len(tables.energy[0]))))[0], tables)
+
+
+def _resampled(
+    result: _Compared,
+    *,
+    labels: np.ndarray,
+    images: Int[np.ndarray, " n"],
+    resamples: Resamples,
+    seed: int,
+) -> Float[np.ndarray, " b"]:
+    """Return CC-FV of every resample of the images; exact."""
+    del labels, seed
+    rows = resamples.rows.astype(np.float64)
+    return result.tables.score(rows[:, np.unique(images)])
+
+
+SPEC = ScoreSpec(
+    name="ccfv",
+    function=_of_one_layer,
+    inputs=("target_features", "target_images"),
+    title="CC-FV",
+    unit="",
+    bounds=unbounded,
+    laws=laws("duplicates", "rotation", "shift"),
+    resampled=_resampled,
+    smooth=False,  # pairs of an image with itself are left out
+    weighted=False,
+    transforms=False,
+    differentiable=False,
+    rtol=1e-4,
+)

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from trfjax.arrays import as_float, labelled_rows
+from trfjax.scores.spec import ScoreSpec, laws, unbounded
+from trfjax.scores.unlabelled import unlabelled_rows
 from trfjax.typing import IGNORE, ArrayInput, Weights
 
 
@@ -17,7 +18,6 @@ def energy(
     source_logits: ArrayInput,
     labels: ArrayInput | None = None,
     *,
-    num_classes: int | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     temperature: float = 1.0,
@@ -35,7 +35,6 @@ def energy(
     Args:
         source_logits: `(n, z)` or `(b, h, w, z)` logits of the target instances.
         labels: target ids, `(n,)` or `(b, h, w)`; None counts every instance.
-        num_classes: number of target classes, to check the labels by.
         weights: multiplicity of every instance; uniform by default.
         ignore: the label, or labels, that count for nothing.
         temperature: T, in units of the logits.
@@ -58,16 +57,8 @@ def energy(
         raise ValueError(f"temperature: {temperature} is not positive")
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction: {fraction} is not in (0, 1]")
-    if labels is None:
-        source_logits = as_float("source_logits", source_logits)
-        labels = jnp.zeros(source_logits.shape[:-1], jnp.int32)
-    rows = labelled_rows(
-        ("source_logits", "labels"),
-        source_logits,
-        labels,
-        num_classes=num_classes,
-        weights=weights,
-        ignore=ignore,
+    rows = unlabelled_rows(
+        "source_logits", source_logits, labels=labels, weights=weights, ignore=ignore
     )
     return energy_core(
         rows.features, rows.weights, temperature, whole=fraction == 1, fraction=fraction
@@ -92,3 +83,16 @@ def energy_core(
         room = room - (jnp.cumsum(weights) - weights)
         weights = jnp.clip(room, 0, weights)
     return jnp.sum(weights * values) / weights.sum()
+
+
+SPEC = ScoreSpec(
+    name="energy",
+    function=energy,
+    inputs=("target_logits",),
+    title="Energy",
+    unit="logits",
+    bounds=unbounded,
+    labels="none",
+    laws=laws("source_names", "duplicates"),
+    space="logits",
+)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
 from trfjax.arrays import labelled_rows, safe_divide
 from trfjax.scores.classwise import ByClass, by_class, dot, scatter
-from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
+from trfjax.scores.spec import ScoreSpec, laws
+from trfjax.typing import IGNORE, AnyArray, ArrayInput, Features, Labels, Weights
 
 COVARIANCES = ("diagonal", "spherical", "full")
 
@@ -197,3 +199,22 @@ def _full(
 
 def _half_log_det(matrix: Float[Array, "d d"]) -> Float[Array, ""]:
     return jnp.sum(jnp.log(jnp.diagonal(jnp.linalg.cholesky(matrix))))
+
+
+def _bounds(labels: np.ndarray, arrays: Mapping[str, AnyArray]) -> tuple[float, float]:
+    classes = len(np.unique(labels))
+    return -float(classes * (classes - 1)), 0.0
+
+
+SPEC = ScoreSpec(
+    name="gbc",
+    function=gbc,
+    inputs=("target_features",),
+    title="GBC",
+    unit="",
+    bounds=_bounds,
+    floor=lambda share: -float(np.sum(share > 0) * (np.sum(share > 0) - 1)),
+    laws=laws("duplicates", "shift", "zero_feature"),
+    smooth=False,  # a class leaves with the last image that shows it
+    rtol=1e-4,
+)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from trfjax.arrays import as_labels
+from trfjax.statistics.resamples import Resamples
 from trfjax.typing import ArrayInput
 
 Measure: TypeAlias = Literal["balanced", "accuracy", "miou", "log_likelihood"]
@@ -124,3 +125,33 @@ def tally_of(
         hits=by_class(labels, weights * (labels == predictions)),
         log_likelihood=by_class(labels, likely),
     )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Judged:
+    """A score that is a measure of judged instances."""
+
+    score: Any
+    tally: Tally
+    measure: Measure
+
+
+def resampled_tally(
+    result: Judged,
+    *,
+    labels: np.ndarray,
+    images: Int[np.ndarray, " n"],
+    resamples: Resamples,
+    seed: int,
+) -> Float[np.ndarray, " b"]:
+    """Return the measure of every resample of the images, with what was fitted kept.
+
+    Args:
+        result: of the instances of all images.
+        labels: of the instances; the tally knows them.
+        images: index of the image of every instance.
+        resamples: of the images.
+        seed: not used, nothing is drawn.
+    """
+    del labels, seed
+    return result.tally.score(resamples.rows[:, np.unique(images)], result.measure)

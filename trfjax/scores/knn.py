@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Collection
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,16 @@ from jaxtyping import Array, Float, Int
 from trfjax.arrays import is_traced, labelled_rows, to_array
 from trfjax.errors import ScoreWarning
 from trfjax.scores.classwise import dot
-from trfjax.scores.images import Measure, Tally, check_measure, image_index, tally_of
+from trfjax.scores.images import (
+    Judged,
+    Measure,
+    Tally,
+    check_measure,
+    image_index,
+    resampled_tally,
+    tally_of,
+)
+from trfjax.scores.spec import ScoreSpec, laws
 from trfjax.scores.thinning import check_limit, thinned
 from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
 
@@ -189,3 +199,27 @@ def neighbour_votes(
         return jnp.argmax(counts), held.sum() > 0
 
     return lax.map(vote, (rows, squares, image), batch_size=BLOCK)
+
+
+def _judged(
+    features: ArrayInput, images: ArrayInput, labels: ArrayInput, **settings: Any
+) -> Judged:
+    tally = knn_tally(features, labels, images=images, **settings)
+    score = tally.score(np.ones((1, len(tally.given))), "accuracy")[0]
+    return Judged(score, tally, "accuracy")
+
+
+SPEC = ScoreSpec(
+    name="knn",
+    function=_judged,
+    inputs=("target_features", "target_images"),
+    title="k-nearest neighbours",
+    unit="accuracy",
+    bounds=lambda labels, arrays: (0.0, 1.0),
+    floor=lambda share: float(np.max(share)),
+    laws=laws("rotation", "shift", "scale", "zero_feature"),
+    resampled=resampled_tally,
+    smooth=False,  # shares of counted instances, by class
+    transforms=False,
+    differentiable=False,
+)

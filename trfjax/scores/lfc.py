@@ -17,6 +17,7 @@ from trfjax.scores.alignment import (
     alignment_sums,
     feature_label_cosine,
 )
+from trfjax.scores.spec import OfSums, ScoreSpec, laws
 from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
 
 
@@ -119,3 +120,16 @@ def _of(counts: np.ndarray, sums: np.ndarray, products: np.ndarray) -> float:
     scatter = products - total * np.outer(mean, mean)
     found = AlignmentSums(mean, counts, centred, scatter)
     return float(feature_label_cosine(found, double=False, xp=np))
+
+
+SPEC = ScoreSpec(
+    name="lfc",
+    function=lfc,
+    inputs=("target_features",),
+    title="LFC",
+    unit="",
+    bounds=lambda labels, arrays: (-1.0, 1.0),
+    floor=lambda share: 0.0,
+    laws=laws("duplicates", "rotation", "scale", "zero_feature"),
+    of_sums=OfSums(tables=("target_moments",), replicates=lfc_of_moments),
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +12,15 @@ from jaxtyping import Array, Float, Int
 
 from trfjax.arrays import Rows, is_traced, labelled_rows, to_array
 from trfjax.errors import ScoreWarning
-from trfjax.scores.images import Measure, Tally, check_measure, image_index, tally_of
+from trfjax.scores.images import (
+    Judged,
+    Measure,
+    Tally,
+    check_measure,
+    image_index,
+    resampled_tally,
+    tally_of,
+)
 from trfjax.scores.ridge import (
     Ridge,
     RidgeSums,
@@ -20,6 +28,7 @@ from trfjax.scores.ridge import (
     fit_ridge,
     ridge_sums,
 )
+from trfjax.scores.spec import ScoreSpec, laws
 from trfjax.typing import IGNORE, ArrayInput
 
 
@@ -216,3 +225,27 @@ def _judge(part: _Part, probe: Ridge) -> tuple[np.ndarray, ...]:
         part.weights[judged],
         likely[np.arange(len(labels)), labels],
     )
+
+
+def _judged(
+    features: ArrayInput, images: ArrayInput, labels: ArrayInput, **settings: Any
+) -> Judged:
+    tally = probe_tally(features, labels, images=images, **settings)
+    score = tally.score(np.ones((1, len(tally.given))), "balanced")[0]
+    return Judged(score, tally, "balanced")
+
+
+SPEC = ScoreSpec(
+    name="linear_probe",
+    function=_judged,
+    inputs=("target_features", "target_images"),
+    title="Linear probe",
+    unit="balanced accuracy",
+    bounds=lambda labels, arrays: (0.0, 1.0),
+    floor=lambda share: 1 / float(np.sum(share > 0)),
+    laws=laws("duplicates", "shift", "scale", "zero_feature"),
+    resampled=resampled_tally,
+    smooth=False,  # shares of counted instances, by class
+    transforms=False,
+    differentiable=False,
+)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float
 
 from trfjax.arrays import as_labels, index_labels, row_weights
 from trfjax.scores.nce import label_counts
+from trfjax.scores.spec import OfSums, ScoreSpec, laws
 from trfjax.typing import IGNORE, AnyArray, ArrayInput
 
 
@@ -98,3 +100,56 @@ def max_h_score_of_joint(
         return jnp.sum(jnp.square(centred))
     values = jnp.linalg.svd(centred, compute_uv=False)
     return jnp.sum(jnp.square(values[: int(np.minimum(features, len(values)))]))
+
+
+def max_h_score_of_counts(
+    counts: Float[np.ndarray, "i z c"], multiplicities: Float[np.ndarray, "b i"]
+) -> Float[np.ndarray, " b"]:
+    """Maximal H-score of the predicted classes of all pixels of every resample; exact.
+
+    Args:
+        counts: pixels by image, predicted and given label.
+        multiplicities: how often every image counts in a resample.
+
+    Returns:
+        NaN for a resample without a pixel.
+    """
+    many = np.asarray(multiplicities, np.float64)
+    joint = np.tensordot(many, counts.astype(np.float64), axes=1)
+    total = joint.sum(axis=(1, 2), keepdims=True)
+    joint = joint / np.where(total > 0, total, np.nan)
+    sides = joint.sum(axis=2, keepdims=True) * joint.sum(axis=1, keepdims=True)
+    safe = np.where(sides > 0, sides, 1)
+    return np.sum(np.square(joint - sides) / safe, axis=(1, 2))
+
+
+def _of_predictions(
+    predictions: ArrayInput,
+    labels: ArrayInput,
+    *,
+    num_source_classes: int | None = None,
+    **settings: Any,
+) -> Float[Array, ""]:
+    return max_h_score(predictions, labels, num_inputs=num_source_classes, **settings)
+
+
+def _bounds(labels: np.ndarray, arrays: Mapping[str, AnyArray]) -> tuple[float, float]:
+    sides = labels, np.asarray(arrays["target_predictions"])
+    return 0.0, float(min(len(np.unique(side)) for side in sides) - 1)
+
+
+SPEC = ScoreSpec(
+    name="max_h_score",
+    function=_of_predictions,
+    inputs=("target_predictions",),
+    title="Maximal H-score of the predictions",
+    unit="",
+    bounds=_bounds,
+    floor=lambda share: 0.0,
+    laws=laws("source_names", "duplicates"),
+    space="probs",
+    of_sums=OfSums(tables=("target_counts",), replicates=max_h_score_of_counts),
+    merging_targets="not higher",
+    merging_sources="not higher",
+    differentiable=False,
+)

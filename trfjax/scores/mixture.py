@@ -1,4 +1,4 @@
-"""A mixture of Gaussians, fitted by expectation-maximisation to weighted rows."""
+"""Mixtures of Gaussians in principal components, of weighted rows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
@@ -111,3 +112,16 @@ def expect(
     whole = jax.nn.logsumexp(logs, axis=1)
     resp = jnp.exp(logs - whole[:, None])
     return resp, jnp.sum(weights * whole) / weights.sum()
+
+
+def principal(
+    rows: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"], variance: float
+) -> Float[np.ndarray, "n k"]:
+    """Return the fewest principal components that hold a share of the variance."""
+    share = (weights / weights.sum()).astype(np.float64)
+    centred = rows - share @ rows
+    half = np.sqrt(share)[:, None] * centred
+    _, size, right = np.linalg.svd(half, full_matrices=False)
+    held = np.cumsum(size**2) / max(np.sum(size**2), 1e-300)
+    kept = min(int(np.searchsorted(held, variance * (1 - 1e-12))) + 1, len(size))
+    return (centred @ right[:kept].T).astype(rows.dtype)

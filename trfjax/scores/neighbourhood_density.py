@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
 from trfjax.arrays import safe_divide
 from trfjax.scores.classwise import dot
+from trfjax.scores.spec import ScoreSpec, laws
 from trfjax.scores.thinning import check_limit, thinned
 from trfjax.scores.unlabelled import unlabelled_rows
 from trfjax.typing import ArrayInput, Features, Weights
@@ -85,3 +87,16 @@ def neighbourhood_density_core(
     values = lax.map(entropy, (unit, place), batch_size=BLOCK)
     counted = jnp.where(weights > 0, weights * values, 0)
     return counted.sum() / weights.sum()
+
+
+SPEC = ScoreSpec(
+    name="neighbourhood_density",
+    function=neighbourhood_density,
+    inputs=("target_features",),
+    title="Soft neighbourhood density",
+    unit="nats",
+    bounds=lambda labels, arrays: (0.0, float(np.log(max(labels.size - 1, 1)))),
+    labels="none",
+    laws=laws("rotation", "scale", "zero_feature"),
+    rtol=1e-4,
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Collection
 from typing import Literal
@@ -9,13 +10,16 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
 
 from trfjax.arrays import is_traced, labelled_rows
 from trfjax.errors import ScoreWarning
 from trfjax.scores.leep import leep
-from trfjax.scores.mixture import fit_mixture
-from trfjax.typing import IGNORE, ArrayInput
+from trfjax.scores.mixture import fit_mixture, principal
+from trfjax.scores.spec import ScoreSpec, entropy_bounds, laws, minus_entropy
+from trfjax.statistics.resamples import Resamples
+from trfjax.typing import IGNORE, ArrayInput, Labels
 
 
 def nleep(
@@ -73,6 +77,60 @@ def nleep(
         Li, Jia, Sang, Zhu, Green, Wang and Gong, "Ranking Neural Checkpoints", CVPR
         2021, Section 3.3.
     """
+    found = clustered(
+        features,
+        labels,
+        num_classes=num_classes,
+        weights=weights,
+        ignore=ignore,
+        components=components,
+        variance=variance,
+        covariance=covariance,
+        regularisation=regularisation,
+        tolerance=tolerance,
+        steps=steps,
+        seed=seed,
+    )
+    if not found.settled:
+        warnings.warn(
+            f"nleep: the mixture had not settled after {steps} steps; raise `steps`",
+            ScoreWarning,
+            stacklevel=2,
+        )
+    return found.score
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Clustered:
+    """N-LEEP, and the clusters it was computed from."""
+
+    score: Float[Array, ""]
+    responsibilities: Float[Array, "m k"]  # of the instances that count
+    labels: Labels  # of those
+    held: Bool[np.ndarray, " n"]  # which instances count
+    num_classes: int
+    settled: bool
+
+
+def clustered(
+    features: ArrayInput,
+    labels: ArrayInput,
+    *,
+    num_classes: int | None = None,
+    weights: ArrayInput | None = None,
+    ignore: int | Collection[int] = IGNORE,
+    components: int | None = None,
+    variance: float = 0.8,
+    covariance: Literal["full", "diagonal"] = "full",
+    regularisation: float = 1e-6,
+    tolerance: float = 1e-3,
+    steps: int = 100,
+    seed: int = 0,
+) -> Clustered:
+    """Return N-LEEP with the clusters; takes what `nleep` takes.
+
+    Scores of resampled instances follow from it, with the clusters kept.
+    """
     if not 0 < variance <= 1:
         raise ValueError(f"variance: {variance} is not in (0, 1]")
     if covariance not in ("full", "diagonal"):
@@ -100,10 +158,13 @@ def nleep(
             f"components: {components} for {held.sum()} instances; there must be fewer "
             "components than instances. Pass a smaller number, or label more."
         )
-    reduced = principal(np.asarray(rows.features)[held], counts[held], variance)
+    # Seeds are drawn by place: sorted rows have the same seeds in any order.
+    values = np.asarray(rows.features, np.float32)[held]
+    order = np.lexsort(values.T)
+    reduced = principal(values[order], counts[held][order], variance)
     mixture, resp = fit_mixture(
         jnp.asarray(reduced),
-        jnp.asarray(counts[held]),
+        jnp.asarray(counts[held][order], jnp.float32),
         jax.random.key(seed),
         components=components,
         covariance=covariance,
@@ -111,18 +172,21 @@ def nleep(
         tolerance=tolerance,
         steps=steps,
     )
-    if int(mixture.steps) >= steps:
-        warnings.warn(
-            f"nleep: the mixture had not settled after {steps} steps; raise `steps`",
-            ScoreWarning,
-            stacklevel=2,
-        )
-    return leep(
+    resp = resp[np.argsort(order)]
+    score = leep(
         resp,
         rows.labels[held],
         num_classes=rows.num_classes,
         weights=rows.weights[held],
         ignore=-1,
+    )
+    return Clustered(
+        score=score,
+        responsibilities=resp,
+        labels=rows.labels[held],
+        held=held,
+        num_classes=rows.num_classes,
+        settled=int(mixture.steps) < steps,
     )
 
 
@@ -148,14 +212,48 @@ def nleep_from_responsibilities(
     )
 
 
-def principal(
-    rows: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"], variance: float
-) -> Float[np.ndarray, "n k"]:
-    """Return the fewest principal components that hold a share of the variance."""
-    share = (weights / weights.sum()).astype(np.float64)
-    centred = rows - share @ rows
-    half = np.sqrt(share)[:, None] * centred
-    _, size, right = np.linalg.svd(half, full_matrices=False)
-    held = np.cumsum(size**2) / max(np.sum(size**2), 1e-300)
-    kept = min(int(np.searchsorted(held, variance * (1 - 1e-12))) + 1, len(size))
-    return (centred @ right[:kept].T).astype(rows.dtype)
+def _resampled(
+    result: Clustered,
+    *,
+    labels: np.ndarray,
+    images: Int[np.ndarray, " n"],
+    resamples: Resamples,
+    seed: int,
+) -> Float[np.ndarray, " b"]:
+    """Return N-LEEP of every resample of the images, with the clusters kept."""
+    del labels, seed
+    place = jnp.asarray(images[result.held])
+
+    @jax.jit
+    def of(counts: Float[Array, "b i"]) -> Float[Array, " b"]:
+        return lax.map(
+            lambda count: leep(
+                result.responsibilities,
+                result.labels,
+                num_classes=result.num_classes,
+                weights=count[place],
+                ignore=-1,
+            ),
+            counts,
+            batch_size=8,
+        )
+
+    return np.asarray(of(jnp.asarray(resamples.rows)), np.float64)
+
+
+SPEC = ScoreSpec(
+    name="nleep",
+    function=clustered,
+    inputs=("target_features",),
+    title="N-LEEP",
+    unit="nats",
+    bounds=entropy_bounds,
+    floor=minus_entropy,
+    laws=laws(),
+    resampled=_resampled,
+    weighted=False,  # copies change the draw of the seeds
+    transforms=False,
+    differentiable=False,
+    rtol=1e-4,
+    trial=lambda: {"components": 4},
+)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from trfjax.arrays import check_probs
 from trfjax.atoms.moments import Moments
+from trfjax.scores.spec import OfSums, ScoreSpec, laws
 from trfjax.scores.unlabelled import unlabelled_rows
 from trfjax.typing import ArrayInput, Probs, Weights
 
@@ -78,3 +79,17 @@ def nuclear_norm_of_moments(
     values = np.sqrt(np.maximum(np.linalg.eigvalsh(products), 0)).sum(axis=1)
     largest = np.sqrt(n * np.minimum(n, products.shape[1]))
     return np.where(n > 0, values / np.where(n > 0, largest, 1), np.nan)
+
+
+SPEC = ScoreSpec(
+    name="nuclear_norm",
+    function=nuclear_norm,
+    inputs=("target_probs",),
+    title="Nuclear norm",
+    unit="",
+    bounds=lambda labels, arrays: (0.0, 1.0),
+    labels="none",
+    laws=laws("source_names", "duplicates"),
+    space="probs",
+    of_sums=OfSums(tables=("target_moments",), replicates=nuclear_norm_of_moments),
+)

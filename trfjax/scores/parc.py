@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +13,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from trfjax.arrays import is_traced, labelled_rows
 from trfjax.errors import ScoreWarning
+from trfjax.scores.spec import ScoreSpec, laws
 from trfjax.scores.thinning import check_limit, thinned
+from trfjax.statistics.resamples import Resamples
 from trfjax.typing import IGNORE, ArrayInput
 
 DIGITS = 12  # of a distance; what differs less is a tie
@@ -166,3 +169,45 @@ def _standardised(
     spread = np.sqrt(share @ centred**2)
     constant = spread <= 1e-7 * np.sqrt(share @ rows**2)
     return np.where(constant, 0, centred / np.where(constant, 1, spread))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Ranked:
+    score: float
+    pairs: RankedPairs
+
+
+def _ranked(features: ArrayInput, labels: ArrayInput, **settings: Any) -> _Ranked:
+    pairs = ranked_pairs(features, labels, **settings)
+    return _Ranked(pairs.score(pairs.weights), pairs)
+
+
+def _resampled(
+    result: _Ranked,
+    *,
+    labels: np.ndarray,
+    images: Int[np.ndarray, " n"],
+    resamples: Resamples,
+    seed: int,
+) -> Float[np.ndarray, " b"]:
+    """Return PARC of every resample of the images, with the scale of features kept."""
+    del labels, seed
+    place = images[result.pairs.origin]
+    rows = resamples.rows.astype(np.float64)
+    return np.array([result.pairs.score(row[place]) for row in rows])
+
+
+SPEC = ScoreSpec(
+    name="parc",
+    function=_ranked,
+    inputs=("target_features",),
+    title="PARC",
+    unit="",
+    bounds=lambda labels, arrays: (-1.0, 1.0),
+    floor=lambda share: 0.0,
+    laws=laws("shift", "scale"),
+    resampled=_resampled,
+    transforms=False,
+    differentiable=False,
+    rtol=1e-4,
+)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from trfjax.arrays import labelled_rows, safe_divide, safe_log
 from trfjax.scores.classwise import by_class, dot, scatter
+from trfjax.scores.spec import ScoreSpec, laws
 from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
 
 LEAST_SHRINKAGE = 1e-10
@@ -97,9 +98,7 @@ def sfda_core(
     found = by_class(features, labels, weights, num_classes)
     within = scatter(found.centred - found.means[labels], weights / found.total)
     largest = (_power if leading == "reference" else _largest)(within)
-    # Never below what rounding does to the smallest eigenvalue.
-    rounding = len(within) * np.finfo(features.dtype).eps
-    shrinkage = jnp.maximum(jnp.exp(-5 * largest), max(LEAST_SHRINKAGE, rounding))
+    shrinkage = jnp.maximum(jnp.exp(-5 * largest), LEAST_SHRINKAGE)
     first = _posterior(found.centred, labels, weights, shrinkage, num_classes)
     # The second softmax is that of the published code.
     kept = jax.nn.softmax(first, where=found.present > 0, axis=1)
@@ -124,8 +123,12 @@ def _posterior(
     found = by_class(features, labels, weights, num_classes)
     within = scatter(found.centred - found.means[labels], weights / found.total)
     d = len(within)
-    shrunk = (1 - shrinkage) * within
-    shrunk += shrinkage * jnp.trace(within) / d * jnp.eye(d, dtype=within.dtype)
+    level = jnp.trace(within) / d
+    # Never below what rounding does to the smallest eigenvalue.
+    rounding = 2 * d * float(np.finfo(within.dtype).eps)
+    rounding = rounding * jnp.sqrt(jnp.sum(jnp.square(within)))
+    ridge = jnp.maximum(shrinkage * level, rounding)
+    shrunk = (1 - shrinkage) * within + ridge * jnp.eye(d, dtype=within.dtype)
     factor = jax.scipy.linalg.cho_factor(shrunk, lower=True)
     solved = jax.scipy.linalg.cho_solve(factor, found.means.T)  # (d, c)
     bias = safe_log(found.prior) - jnp.sum(solved * found.means.T, axis=0) / 2
@@ -148,3 +151,15 @@ def _power(matrix: Float[Array, "d d"]) -> Float[Array, ""]:
 
 def _unit(vector: Float[Array, " d"]) -> Float[Array, " d"]:
     return safe_divide(vector, jnp.sqrt(jnp.sum(jnp.square(vector))))
+
+
+SPEC = ScoreSpec(
+    name="sfda",
+    function=sfda,
+    inputs=("target_features",),
+    title="SFDA",
+    unit="",
+    bounds=lambda labels, arrays: (0.0, 1.0),
+    laws=laws("duplicates", "rotation", "shift"),
+    rtol=1e-3,  # the least eigenvalue of the scatter is inverted
+)

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from jaxtyping import Float
 
-from trfjax.typing import AnyArray, ArrayInput, FeatureSpace
+from trfjax.typing import FEATURE_SPACES, AnyArray, ArrayInput, FeatureSpace
 
 # What a score reads, by argument. `features` are rows of the feature space that was
 # asked for, the others rows of just what they are called; `predictions` are source
@@ -153,6 +153,25 @@ class ScoreSpec:
     def label(self) -> str:
         """Title and unit, for an axis."""
         return f"{self.title} ({self.unit or 'no unit'})"
+
+    def in_space(self, space: str) -> ScoreSpec:
+        """Return the score of another feature space, named `name@space`.
+
+        Raises:
+            ValueError: no such space, or a score that reads its own and no other.
+        """
+        if space not in FEATURE_SPACES:
+            raise ValueError(
+                f"metrics: {self.name}@{space}: {space!r} is none of "
+                f"{', '.join(FEATURE_SPACES)}"
+            )
+        if not self.any_space:
+            raise ValueError(
+                f"metrics: {self.name}@{space}: {self.name!r} reads {self.space!r} and "
+                "no other"
+            )
+        name, title = f"{self.name}@{space}", f"{self.title}, {space}"
+        return dataclasses.replace(self, name=name, title=title, space=space)
 
     def run(
         self,

@@ -8,11 +8,13 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
 from trfjax.arrays import labelled_rows, safe_divide
 from trfjax.scores.classwise import by_class, dot
+from trfjax.scores.spec import ScoreSpec, laws
 from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
 
 
@@ -122,5 +124,21 @@ def coding_rate(
     """Return half the log-determinant of I + Z'Z / epsilon of rows by share."""
     half = jnp.sqrt(share / epsilon)[:, None] * rows
     gram = dot(half.T, half) if half.shape[1] <= len(half) else dot(half, half.T)
-    factor = jnp.linalg.cholesky(jnp.eye(len(gram), dtype=gram.dtype) + gram)
-    return jnp.sum(jnp.log(jnp.diagonal(factor)))
+    # Rounding may make an eigenvalue of 0 negative, where a Cholesky factor fails.
+    values = jnp.linalg.eigvalsh(gram)
+    return jnp.sum(jnp.log1p(jnp.maximum(values, 0))) / 2
+
+
+SPEC = ScoreSpec(
+    name="transrate",
+    function=transrate,
+    inputs=("target_features",),
+    title="TransRate",
+    unit="nats",
+    bounds=lambda labels, arrays: (0.0, np.inf),
+    floor=lambda share: 0.0,
+    laws=laws("duplicates", "rotation", "shift", "zero_feature"),
+    merging_targets="not higher",
+    smooth=False,  # a class leaves with the last image that shows it
+    rtol=1e-4,
+)
