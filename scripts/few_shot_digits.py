@@ -35,8 +35,7 @@ from trfjax.state import ModelCard, SourceModel, TrainedModel
 from trfjax.training.augment import NONE
 from trfjax.training.recipe import Recipe
 from trfjax.training.train import train
-from trfjax.transfer.guide import Guide
-from trfjax.transfer.guided import IMAGES
+from trfjax.transfer.guide import IMAGES, Guide
 
 Name = Literal["usps", "omniglot-lenet", "omniglot-conv4"]
 DIGITS = tuple("0123456789")

@@ -24,7 +24,7 @@ from trfjax.statistics.correlation import spearman
 from trfjax.studies.runs import MODEL, DataSpec
 from trfjax.studies.zoo import kept, peak_memory, table, train_entry
 from trfjax.transfer.empirical import MEASURES
-from trfjax.transfer.finetune import FINETUNE
+from trfjax.transfer.start import FINETUNE
 
 # The source architectures of the transferability papers.
 NETWORKS = ("fcn8s", "unet", "segnet", "pspnet", "frrn_a", "frrn_b")

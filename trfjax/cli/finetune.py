@@ -35,9 +35,10 @@ from trfjax.studies.runs import (
 from trfjax.training.layers import MODES
 from trfjax.training.loop import DivergedError
 from trfjax.training.recipe import Recipe
-from trfjax.transfer.finetune import FINETUNE, FinetuneResult, finetune
-from trfjax.transfer.guide import Guide
-from trfjax.transfer.guided import GuidedResult, default_guide, guided_finetune
+from trfjax.transfer.finetune import FinetuneResult, finetune
+from trfjax.transfer.guide import Guide, default_guide
+from trfjax.transfer.guided import GuidedResult, guided_finetune
+from trfjax.transfer.start import FINETUNE
 from trfjax.transfer.weighted import weighted_finetune
 from trfjax.trees import arrays_digest, flatten
 

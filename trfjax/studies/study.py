@@ -27,7 +27,7 @@ from trfjax.studies.runs import MODEL, DataSpec
 from trfjax.studies.sources import train_to
 from trfjax.training.recipe import Recipe
 from trfjax.transfer.empirical import MEASURES, empirical_transferability
-from trfjax.transfer.finetune import FINETUNE
+from trfjax.transfer.start import FINETUNE
 
 log = logging.getLogger("trfjax")
 
