@@ -28,7 +28,7 @@ from trfjax.studies.sources import Training, train_source
 from trfjax.training.evaluate import Evaluation, evaluate
 from trfjax.training.recipe import Recipe
 from trfjax.transfer.empirical import empirical_transferability
-from trfjax.transfer.finetune import FINETUNE
+from trfjax.transfer.start import FINETUNE
 
 COLUMNS = (
     "learning rate",

@@ -34,8 +34,7 @@ from trfjax.studies.episodes import time_episodes
 from trfjax.studies.sources import Training, train_source
 from trfjax.training.augment import NONE
 from trfjax.training.recipe import Recipe
-from trfjax.transfer.guide import Guide
-from trfjax.transfer.guided import IMAGES
+from trfjax.transfer.guide import IMAGES, Guide
 
 Name = Literal["usps", "omniglot-lenet", "omniglot-conv4"]
 DIGITS = tuple("0123456789")

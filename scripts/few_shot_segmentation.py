@@ -33,8 +33,10 @@ from trfjax.studies.sources import SourceRun, Training, train_source
 from trfjax.training.augment import Augment
 from trfjax.training.evaluate import evaluate
 from trfjax.training.recipe import Recipe
-from trfjax.transfer.finetune import FINETUNE, FinetuneResult, finetune
-from trfjax.transfer.guided import GuidedResult, default_guide, guided_finetune
+from trfjax.transfer.finetune import FinetuneResult, finetune
+from trfjax.transfer.guide import default_guide
+from trfjax.transfer.guided import GuidedResult, guided_finetune
+from trfjax.transfer.start import FINETUNE
 from trfjax.transfer.weighted import weighted_finetune
 
 Study = Literal["camvid", "pacs", "tuning", "pacs-tuning"]

@@ -28,7 +28,7 @@ from trfjax.studies.runs import MODEL
 from trfjax.studies.specs import DataSpec
 from trfjax.studies.zoo import train_entry
 from trfjax.transfer.empirical import MEASURES
-from trfjax.transfer.finetune import FINETUNE
+from trfjax.transfer.start import FINETUNE
 
 # The source architectures of the transferability papers.
 NETWORKS = ("fcn8s", "unet", "segnet", "pspnet", "frrn_a", "frrn_b")

@@ -25,6 +25,13 @@ FLOORS = (
     {"cli"},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+DIFFERENTIATE = ("value_and_grad", "apply_updates")
+STEPPING = (
+    "training/loop.py",
+    "training/many_step.py",
+    "transfer/guided.py",
+    "episodes/descend.py",
+)
 ONLY = {"ott": ("transport",), "optax": ("training", "adaptation")}
 
 
@@ -75,6 +82,29 @@ def test_rooms_import_each_other_in_no_circle():
     }
     both = {(a, b) for a, b in arrows if a < b and (b, a) in arrows}
     assert not both
+
+
+def test_there_is_one_step():
+    """Gradients of a loss are followed in `training/step.py` and nowhere else."""
+    differ = {
+        str(path.relative_to(ROOT))
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute | ast.Name)
+        and (getattr(node, "attr", None) or getattr(node, "id", "")) in DIFFERENTIATE
+    }
+    assert differ <= {"trfjax/training/step.py"}
+
+
+@pytest.mark.parametrize("name", STEPPING)
+def test_all_that_learns_calls_the_one_step(name):
+    names = {
+        alias.name
+        for node in ast.walk(ast.parse((ROOT / "trfjax" / name).read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "trfjax.training.step"
+        for alias in node.names
+    }
+    assert "step" in names
 
 
 def test_every_folder_of_code_is_a_package():

@@ -16,7 +16,7 @@ from trfjax.files import read_json
 from trfjax.reporting.finetuning import text as words_of
 from trfjax.studies import finetuning
 from trfjax.studies.runs import open_model
-from trfjax.training.loop import DivergedError, TrainState
+from trfjax.training.loop import DivergedError
 
 SIZE = ["--size", "32", "64"]
 SHORT = ["--target", "synthetic:kestry", "--count", "8", "--shots", "3"]
@@ -176,8 +176,7 @@ def test_a_seed_that_diverges_is_listed_and_the_rest_is_done(
 
     def wrong(job, seed):
         if seed == 3:
-            state = TrainState(job.source.model, None, np.int32(0))
-            raise DivergedError(state, job.source.card)
+            raise DivergedError(job.source, step=1)
         return right(job, seed)
 
     monkeypatch.setattr(finetuning, "transfer", wrong)

@@ -39,7 +39,7 @@ def test_every_bit_comes_back(saved):
 
 def test_leaves_are_named_by_their_place(saved):
     arrays, _ = read_arrays(saved[0])
-    assert "model/params/head/kernel" in arrays and "step" in arrays
+    assert "params/head/kernel" in arrays and "step" in arrays
     assert any(name.endswith("mu/head/kernel") for name in arrays)
 
 

@@ -16,8 +16,9 @@ from tests.training.cases import (
     unet,
 )
 from trfjax.training import many
-from trfjax.training.augment import Augment
-from trfjax.training.many import many_step, train_many
+from trfjax.training.augment import NONE
+from trfjax.training.many import train_many
+from trfjax.training.many_step import many_step
 from trfjax.training.train import train
 
 SEEDS = (0, 3)
@@ -55,7 +56,7 @@ def test_the_numbers_are_those_of_separate_runs(order, x64):
     """
     trained, data = sources()
     trained = [dataclasses.replace(t, model=doubled(t.model)) for t in trained]
-    light = Augment(0.0, 0.0, 0.2, 0.0, 0.0, 0.0)  # drawn by each source's own key
+    light = dataclasses.replace(NONE, brightness=0.2)  # drawn by each source's own key
     recipe = changed(augment=light, class_weighting="sqrt")
     tests = [squares(3, seed=9 + i) for i in range(2)]
     found = fit(trained, data, recipe, order=order, seeds=SEEDS, evaluate_on=tests)
@@ -108,8 +109,8 @@ def test_all_sources_are_one_program():
 def test_the_order_is_chosen_by_the_device(monkeypatch):
     chosen = []
 
-    def step(states, alive, *rest, recipe, order):
-        chosen.append(order)
+    def step(states, alive, *rest, program):
+        chosen.append(program.order)
         return states, np.ones(2), alive
 
     monkeypatch.setattr(many, "many_step", step)

@@ -7,7 +7,7 @@ import pytest
 from tests.training.cases import RECIPE, assert_same, changed, leaves, network, squares
 from trfjax.files import read_arrays
 from trfjax.state import ModelCard
-from trfjax.training import loop
+from trfjax.training import loop, step
 from trfjax.training.loop import DivergedError, class_counts, class_weights_of
 from trfjax.training.train import train
 
@@ -28,11 +28,11 @@ def interrupt_at(step):
 
 def test_networks_of_one_shape_share_a_compilation():
     fit(network(0), squares())
-    step: Any = loop.train_step
-    before = step._cache_size()
+    program: Any = step.step
+    before = program._cache_size()
     one = fit(network(1), squares(seed=1))
     two = fit(network(1), squares(seed=1), changed(seed=5))
-    assert step._cache_size() == before
+    assert program._cache_size() == before
     assert any(
         (a != b).any() for a, b in zip(*map(leaves, both(one, two)), strict=True)
     )
@@ -91,7 +91,8 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good(tmp_path):
     )
     with pytest.raises(DivergedError, match="not finite at step 1") as caught:
         train(trained.model, data, card=broken, recipe=RECIPE, progress=False)
-    assert_same(caught.value.state.model, trained.model)
+    assert caught.value.step == 1
+    assert_same(caught.value.trained.model, trained.model)
     # Later: a learning rate at which the weights overflow after a few steps.
     with pytest.raises(DivergedError, match="learning rate") as caught:
         fit(
@@ -101,9 +102,9 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good(tmp_path):
             checkpoint=path,
             on_step=lambda step, loss: good.append(loss),
         )
-    state = caught.value.state
-    assert int(state.step) == len(good) >= 1 and path.exists()
-    assert all(np.isfinite(leaf).all() for leaf in leaves(state.model.params))
+    assert caught.value.step == len(good) + 1 >= 2 and path.exists()
+    kept = caught.value.trained.model.params
+    assert all(np.isfinite(leaf).all() for leaf in leaves(kept))
 
 
 def test_evaluates_and_learns():

@@ -16,7 +16,8 @@ from tests.training.cases import (
 from trfjax.data import LabelMap
 from trfjax.errors import ScoreWarning
 from trfjax.training.layers import layer_order
-from trfjax.transfer.finetune import FINETUNE, finetune
+from trfjax.transfer.finetune import finetune
+from trfjax.transfer.start import FINETUNE
 
 OTHER = ("left", "up", "down", "right")
 FROZEN = changed(batch_norm="frozen", steps=2)

@@ -7,9 +7,17 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
+from tests.training.cases import squares
 from tests.transport import reference
 from trfjax.state import Output
-from trfjax.transfer.guide import Guide, alignment_loss, read_features
+from trfjax.transfer.guide import (
+    IMAGES,
+    PIXELS,
+    Guide,
+    alignment_loss,
+    default_guide,
+    read_features,
+)
 from trfjax.transport.problem import Settings
 
 TIGHT = Settings(tolerance=1e-12, joint_tolerance=1e-12, max_iterations=20_000)
@@ -208,3 +216,9 @@ def test_features_are_read_by_name():
 def test_settings_out_of_range(wrong):
     with pytest.raises((ValueError, TypeError), match=next(iter(wrong))):
         Guide(**wrong)
+
+
+def test_the_default_guide_suits_the_labels():
+    maps = squares()
+    one_label = maps.map(lambda x, y: (x, np.asarray(y[0, 0])), tag="one")
+    assert default_guide(maps) is PIXELS and default_guide(one_label) is IMAGES

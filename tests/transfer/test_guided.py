@@ -23,10 +23,10 @@ from trfjax.training.evaluate import evaluate, normalisation
 from trfjax.training.layers import layer_order
 from trfjax.training.loop import DivergedError
 from trfjax.transfer import guided as guided_module
-from trfjax.transfer.align_step import draw
-from trfjax.transfer.finetune import finetune, prepare
+from trfjax.transfer.finetune import finetune
 from trfjax.transfer.guide import Guide
 from trfjax.transfer.guided import GuidedResult, guided_finetune
+from trfjax.transfer.start import Finetuning, prepare
 from trfjax.trees import flatten
 
 OTHER = ("left", "up", "down", "right")
@@ -145,10 +145,8 @@ def test_layers_and_losses_of_the_guide():
 def test_a_new_head_is_learned_beside_that_of_the_source():
     found, source = guided(GUARDED, True), network()
     assert found.head == "new" and found.trained.card.class_names == OTHER
-    fresh = prepare(
-        source, data(seed=1, names=OTHER), mode="full", recipe=SHORT, head="auto",
-        held_out=0.0, class_weights=None, label_weights=None, rebuild=None,
-    ).model  # fmt: skip
+    settings = Finetuning(recipe=SHORT)
+    fresh = prepare(source, data(seed=1, names=OTHER), settings).model
     assert moved_layers(fresh, found.aligned.model) == set(
         layer_order(source.model, (*SIZE, 3))
     )
@@ -216,32 +214,6 @@ def test_seeds_ignored_images_and_batch_norm():
     assert losses == run(1).alignment["loss"] != run(2).alignment["loss"]
     pairs = leaves(found.aligned.model.stats), leaves(network().model.stats)
     assert any((a != b).any() for a, b in zip(*pairs, strict=True))
-
-
-def test_the_default_guide_suits_the_labels():
-    one_label = data().map(lambda x, y: (x, np.asarray(y[0, 0])), tag="one")
-    assert guided_module.default_guide(data()) is guided_module.PIXELS
-    assert guided_module.default_guide(one_label) is guided_module.IMAGES
-
-
-def test_balanced_draws(rng):
-    labels = jnp.asarray(np.repeat([0, 1, 2], [900, 90, 10]))
-    valid = jnp.asarray(rng.random(1000) > 0.1)
-    counts = np.zeros((2, 3))
-    for balanced in (False, True):
-        for seed in range(20):
-            key = jax.random.key(seed)
-            chosen = draw(key, labels, valid, 15, 3, balanced=balanced)
-            assert len(set(np.asarray(chosen).tolist())) == 15 and valid[chosen].all()
-            counts[int(balanced)] += np.bincount(labels[chosen], minlength=3)
-    share = counts / counts.sum(axis=1, keepdims=True)
-    assert share[0, 0] > 0.8 and share[1].max() < 0.45 and share[1].min() > 0.2
-
-
-def test_a_draw_is_filled_up_when_few_are_valid():
-    valid = jnp.arange(10) < 3
-    chosen = draw(jax.random.key(0), jnp.zeros(10, int), valid, 6, 2, balanced=True)
-    assert set(np.asarray(chosen[:3]).tolist()) == {0, 1, 2}
 
 
 class Vector(Tiny):
@@ -317,4 +289,4 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_network():
     source = dataclasses.replace(network(), model=broken)
     with pytest.raises(DivergedError, match="not finite at step 1") as caught:
         guided_finetune(source, data(), data(seed=1), guide=ALL, recipe=SHORT)
-    assert_same(caught.value.state.model.params, broken.params)
+    assert_same(caught.value.trained.model.params, broken.params)

@@ -15,9 +15,9 @@ KEY = jax.random.key(0)
 
 
 def heads():
-    before = network().model
-    after, _ = with_new_head(before, len(NAMES) + 1, SHAPE, key=jax.random.key(1))
-    return before, after
+    source = network().model
+    target, _ = with_new_head(source, len(NAMES) + 1, SHAPE, key=jax.random.key(1))
+    return source, target
 
 
 def images(rng):
@@ -25,36 +25,36 @@ def images(rng):
 
 
 def test_frozen_sides_pass_on_their_own(rng):
-    before, after = heads()
-    far, near = images(rng), images(rng) + 1
-    found = pass_both(before, after, far, near, batch_norm="frozen", key=KEY)
-    assert_same(found.source, apply(before, far))
-    assert_same(found.target, apply(after, near))
-    assert_same(found.target_as_source, apply(before, near))
-    assert_same(found.stats, before.stats)
+    source, target = heads()
+    x, y = images(rng), images(rng) + 1
+    found = pass_both(source, target, x, y, batch_norm="frozen", key=KEY)
+    assert_same(found.source, apply(source, x))
+    assert_same(found.target, apply(target, y))
+    assert_same(found.target_as_source, apply(source, y))
+    assert_same(found.stats, source.stats)
 
 
 def test_adapting_sides_share_one_batch(rng):
-    before, after = heads()
-    far, near = images(rng), images(rng) + 1
-    found = pass_both(before, after, far, near, batch_norm="adapt", key=KEY)
-    both = jnp.concatenate([far, near])
-    old, _ = apply_train(before, both, key=KEY)
-    new, stats = apply_train(after, both, key=KEY)
+    source, target = heads()
+    x, y = images(rng), images(rng) + 1
+    found = pass_both(source, target, x, y, batch_norm="adapt", key=KEY)
+    both = jnp.concatenate([x, y])
+    old, _ = apply_train(source, both, key=KEY)
+    new, stats = apply_train(target, both, key=KEY)
     assert_same(found.source.logits, old.logits[:2])
     assert_same(found.target_as_source.logits, old.logits[2:])
     assert_same(found.target.logits, new.logits[2:])
-    assert_same((found.source.features, found.target.features),
-                (new.features[:2], new.features[2:]))  # fmt: skip
+    assert_same(found.source.features, new.features[:2])
+    assert_same(found.target.features, new.features[2:])
     assert_same(found.stats, stats)
 
 
 def test_a_shift_between_the_sides_is_not_normalised_away(rng):
     """In batches of their own, half the contrast would give the same features."""
-    before, after = heads()
-    far = images(rng)
-    alone = [apply_train(after, x, key=KEY)[0].features for x in (far, far / 2)]
-    found = pass_both(before, after, far, far / 2, batch_norm="adapt", key=KEY)
+    source, target = heads()
+    x = images(rng)
+    alone = [apply_train(target, x, key=KEY)[0].features for half in (x, x / 2)]
+    found = pass_both(source, target, x, x / 2, batch_norm="adapt", key=KEY)
     apart = found.source.features - found.target.features
     scale = float(jnp.abs(found.source.features).max())
     assert float(jnp.abs(alone[0] - alone[1]).max()) < 1e-2 * scale  # epsilon of norms
@@ -64,13 +64,13 @@ def test_a_shift_between_the_sides_is_not_normalised_away(rng):
 @pytest.mark.parametrize("batch_norm", ["frozen", "adapt"])
 def test_target_features_are_those_of_a_single_pass(rng, batch_norm):
     """The pass through the other head is not differentiated for their sake."""
-    before, after = heads()
-    far, near = images(rng), images(rng)
+    source, target = heads()
+    x, y = images(rng), images(rng)
 
     def total(params):
-        old = dataclasses.replace(before, params=params)
-        found = pass_both(old, after, far, near, batch_norm=batch_norm, key=KEY)
+        old = dataclasses.replace(source, params=params)
+        found = pass_both(old, target, x, y, batch_norm=batch_norm, key=KEY)
         return found.target_as_source.features.sum()
 
-    slope = jax.grad(total)(before.params)
+    slope = jax.grad(total)(source.params)
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(slope))

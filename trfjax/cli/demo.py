@@ -12,7 +12,7 @@ from trfjax.studies.outputs import claimed
 from trfjax.studies.specs import DataSpec
 from trfjax.studies.study import Study
 from trfjax.training.recipe import Recipe
-from trfjax.transfer.finetune import FINETUNE
+from trfjax.transfer.start import FINETUNE
 
 SOURCES = ("arden", "corvale", "delmira", "galden", "ilmar", "lumeo")
 TARGET = "kestry"  # towers at dusk

@@ -19,8 +19,8 @@ from trfjax.studies.outputs import claimed
 from trfjax.studies.runs import open_model, training_data, write_config
 from trfjax.studies.specs import DataSpec, spec_of
 from trfjax.training.recipe import Recipe
-from trfjax.transfer.finetune import FINETUNE
-from trfjax.transfer.guided import default_guide
+from trfjax.transfer.guide import default_guide
+from trfjax.transfer.start import FINETUNE
 
 POOL = 0.5  # share of the target that shots are drawn from when no test set is named
 

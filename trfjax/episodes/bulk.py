@@ -11,21 +11,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int
 from tqdm.auto import tqdm
 
 from trfjax.data import Dataset, load_batch, stack
 from trfjax.episodes.convolution import with_loop_convolutions
 from trfjax.episodes.draw import Episodes
-from trfjax.episodes.episode import Program, Task, fine_tune_one
+from trfjax.episodes.episode import (
+    Fresh,
+    Program,
+    Task,
+    fine_tune_one,
+    make_program,
+)
 from trfjax.state import SourceModel, TrainedModel
 from trfjax.training.augment import NONE
-from trfjax.training.evaluate import normalisation
-from trfjax.training.layers import layer_order, trainable_layers, with_new_head
+from trfjax.training.layers import with_new_head
+from trfjax.training.loop import blank_batch
 from trfjax.training.recipe import Recipe
+from trfjax.training.supervised import Batch
 from trfjax.transfer.guide import Guide
-
-Fresh = Callable[[PRNGKeyArray], SourceModel]
 
 FEW_SHOT = Recipe(steps=100, batch_size=64, learning_rate=1e-3, augment=NONE)
 ACCELERATOR_TOGETHER = 64  # episodes that an accelerator works on at a time
@@ -88,34 +93,37 @@ def fine_tune_episodes(
             on the classes.
     """
     images, rows = _gather(pool, episodes)
-    image = images.shape[1:]
     together = _together() if together is None else together
     key = jax.random.key(recipe.seed)
-    template, head = with_new_head(source.model, episodes.ways, image, key=key)
-    template = _ready(template)
-    source_images, source_labels = _source_arrays(source, source_data, guide, image)
-    program = Program(
-        graphdef=template.graphdef,
-        recipe=dataclasses.replace(recipe, seed=0),
-        layers=trainable_layers(template, image, mode, head=head),
-        head=head,
-        guide=guide,
-        aligned=_aligned(template, image, guide, head),
-        num_source_classes=len(source.card.class_names),
-        fresh=fresh,
+    template, head = with_new_head(
+        source.model, episodes.ways, images.shape[1:], key=key
     )
-    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(episodes.numbers)
+    template, model = _ready(template), _ready(source.model)
+    source_batch = None
+    if guide is not None:
+        source_batch = _source_batch(source, source_data, images.shape[1:])
     run = functools.partial(
         _run,
-        _ready(source.model),
+        model,
         template,
         images=jnp.asarray(images),
-        source_images=source_images,
-        source_labels=source_labels,
-        scale=normalisation(source.card),
-        program=program,
+        blank=dataclasses.replace(
+            blank_batch(pool, source.card, None), ignore=jnp.int32(-1)
+        ),
+        source_batch=source_batch,
+        program=make_program(
+            model,
+            template,
+            head,
+            images.shape[1:],
+            recipe=recipe,
+            mode=mode,
+            guide=guide,
+            fresh=fresh,
+        ),
         together=together,
     )
+    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(episodes.numbers)
     each = (keys, *(jnp.asarray(part) for part in rows))
     found = _in_parts(run, each, 4 * together if progress else None)
     return BulkResult(
@@ -137,23 +145,20 @@ def _run(
     query: Int[Array, "s ways queries"],
     *,
     images: Array,
-    source_images: Array,
-    source_labels: Array,
-    scale: Array,
+    blank: Batch,
+    source_batch: Batch | None,
     program: Program,
     together: int,
 ) -> dict[str, Any]:
+    def batch(positions: Int[Array, "ways each"]) -> Batch:
+        ways, each = positions.shape
+        labels = jnp.repeat(jnp.arange(ways), each)
+        chosen = images[positions.reshape(-1)]
+        return dataclasses.replace(blank, images=chosen, labels=labels)
+
     def one(part: tuple[Array, Array, Array]) -> dict[str, Any]:
         key, trained, tested = part
-        task = Task(
-            images[trained.reshape(-1)],
-            jnp.repeat(jnp.arange(trained.shape[0]), trained.shape[1]),
-            images[tested.reshape(-1)],
-            jnp.repeat(jnp.arange(tested.shape[0]), tested.shape[1]),
-            source_images,
-            source_labels,
-            scale,
-        )
+        task = Task(batch(trained), batch(tested), source_batch)
         return fine_tune_one(source, template, task, program, key)
 
     size = together if together > 1 else None
@@ -213,15 +218,10 @@ def _gather(
     )
 
 
-def _source_arrays(
-    source: TrainedModel,
-    data: Dataset | None,
-    guide: Guide | None,
-    image: tuple[int, ...],
-) -> tuple[Array, Array]:
-    """Return the source images and labels; empty ones where they are not needed."""
-    if guide is None:
-        return jnp.zeros((0, *image), jnp.uint8), jnp.zeros((0,), jnp.int32)
+def _source_batch(
+    source: TrainedModel, data: Dataset | None, image: tuple[int, ...]
+) -> Batch:
+    """Return all source images and labels."""
     if data is None:
         raise ValueError(
             "source_data: the guide aligns target with source features, so it needs "
@@ -238,24 +238,8 @@ def _source_arrays(
             f"source_data: images of shape {images.shape[1:]}, those of the pool have "
             f"{image}. Load both with the same size= and channels=."
         )
-    return jnp.asarray(images), jnp.asarray(labels)
-
-
-def _aligned(
-    template: SourceModel,
-    image: tuple[int, ...],
-    guide: Guide | None,
-    head: frozenset[str],
-) -> frozenset[str]:
-    """Return the layers that the alignment moves."""
-    if guide is None:
-        return frozenset()
-    order = frozenset(layer_order(template, image))
-    if guide.moves == "features":
-        chosen = order - head
-    else:
-        chosen = trainable_layers(template, image, guide.moves, head=head)
-        chosen = (order if chosen is None else chosen) - head
-    if not chosen:
-        raise ValueError(f"moves: {guide.moves!r} moves no layer before the head")
-    return chosen | head if guide.task_weight else chosen
+    return dataclasses.replace(
+        blank_batch(data, source.card, None),
+        images=jnp.asarray(images),
+        labels=jnp.asarray(labels),
+    )

@@ -25,7 +25,7 @@ from trfjax.studies.specs import DataSpec
 from trfjax.training.evaluate import evaluate
 from trfjax.training.recipe import Recipe
 from trfjax.transfer.empirical import MEASURES, empirical_transferability
-from trfjax.transfer.finetune import FINETUNE
+from trfjax.transfer.start import FINETUNE
 
 Measured = dict[str, dict[str, list[float]]]  # by source and measure, one per seed
 

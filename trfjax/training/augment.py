@@ -31,7 +31,9 @@ class Augment:
 
 
 STANDARD = Augment()
-NONE = Augment(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+NONE = Augment(
+    flip=0.0, scale=0.0, brightness=0.0, contrast=0.0, saturation=0.0, gamma=0.0
+)
 
 
 def augment(

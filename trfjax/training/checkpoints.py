@@ -14,16 +14,16 @@ from trfjax.data import Dataset
 from trfjax.errors import DataError
 from trfjax.files import read_arrays, strict, write_arrays
 from trfjax.state import ModelCard
-from trfjax.training.loop import TrainState
 from trfjax.training.recipe import Recipe
+from trfjax.training.step import State
 from trfjax.trees import arrays_digest, flatten, unflatten
 
-FORMAT = 1
+FORMAT = 2
 
 
 def save_state(
     path: str | Path,
-    state: TrainState,
+    state: State,
     *,
     recipe: Recipe,
     card: ModelCard,
@@ -49,12 +49,12 @@ def save_state(
 
 def load_state(
     path: str | Path,
-    template: TrainState,
+    template: State,
     *,
     recipe: Recipe,
     card: ModelCard,
     dataset: Dataset,
-) -> tuple[TrainState, list[float]]:
+) -> tuple[State, list[float]]:
     """Read what `save_state` wrote into a state of the template's structure.
 
     A recipe of more steps than before extends the run: the learning rate goes on

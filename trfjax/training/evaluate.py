@@ -177,6 +177,13 @@ def normalisation(card: ModelCard) -> Float[Array, "2 c"]:
     return jnp.asarray([card.mean, card.std], jnp.float32)
 
 
+def standardise(
+    pixels: Float[Array, "*b h w c"], scale: Float[Array, "2 c"]
+) -> Float[Array, "*b h w c"]:
+    """Return images in `[0, 1]` as a network takes them; see `normalisation`."""
+    return (pixels - scale[0]) / scale[1]
+
+
 def chunks(dataset: Dataset, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Read in batches of one shape: the last is filled with ignored labels."""
     for start in range(0, len(dataset), size):
@@ -192,7 +199,7 @@ def _count(
     model: SourceModel, images: Array, labels: Array, scale: Array, ignore: Array
 ) -> tuple[Int[Array, "k k"], Float[Array, " b"]]:
     """Count one batch; sums are per image, so that float32 loses nothing."""
-    logits = apply(model, (images / 255.0 - scale[0]) / scale[1]).logits
+    logits = apply(model, standardise(images / 255.0, scale)).logits
     labels = fit_labels(labels, logits)
     k = logits.shape[-1]
     valid = labels != ignore

@@ -1,4 +1,4 @@
-"""The training loop: one jitted step, and the batches it is fed."""
+"""The training loop: the step, again and again, and the batches it is fed."""
 
 from __future__ import annotations
 
@@ -9,68 +9,56 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int64
+from flax import nnx
+from jaxtyping import Float, Int64
 
 from trfjax.data import Dataset, batch_indices, load_batch, prefetch, stack
-from trfjax.state import ModelCard, SourceModel, TrainedModel, apply, apply_train
-from trfjax.training.augment import augment
+from trfjax.state import ModelCard, SourceModel, TrainedModel
 from trfjax.training.evaluate import check_labels, normalisation
-from trfjax.training.losses import cross_entropy, fit_labels
-from trfjax.training.recipe import Recipe, optimiser
+from trfjax.training.recipe import Recipe
+from trfjax.training.step import State, begin, step
+from trfjax.training.supervised import Batch, supervised
 
 MEMORY = 2**30  # bytes of decoded images up to which a data set is held in memory
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class TrainState:
-    """What one step changes."""
-
-    model: Any  # SourceModel
-    opt_state: Any
-    step: Any  # steps done; int32
-
-
 class DivergedError(FloatingPointError):
-    """The loss is no longer finite; `state` is the last that was good.
+    """The loss is no longer finite; `trained` is the last good network."""
 
-    `trained` is its network.
-    """
-
-    def __init__(self, state: TrainState, card: ModelCard) -> None:
+    def __init__(self, trained: TrainedModel, step: int) -> None:
         super().__init__(
-            f"the loss or its gradient is not finite at step {int(state.step) + 1}. "
-            "Lower the learning rate, or look for damaged images; the last good "
-            "network is kept."
+            f"the loss or its gradient is not finite at step {step}. Lower the "
+            "learning rate, or look for damaged images; the last good network is kept."
         )
-        self.state = state
-        self.trained = TrainedModel(state.model, card)
+        self.trained = trained
+        self.step = step
 
 
 def start(
     model: SourceModel, recipe: Recipe, *, trainable: frozenset[str] | None = None
-) -> TrainState:
-    """Return the state before the first step."""
-    settings = dataclasses.replace(recipe, seed=0)
-    opt_state = _start(model.params, recipe=settings, trainable=trainable)
-    return TrainState(model, opt_state, jnp.zeros((), jnp.int32))
+) -> State:
+    """Return the state before the first step.
 
-
-@jax.jit(static_argnames=("recipe", "trainable"))
-def _start(params: Any, *, recipe: Recipe, trainable: frozenset[str] | None) -> Any:
-    return optimiser(recipe, trainable=trainable).init(params)
+    Args:
+        model: the network to begin with.
+        recipe: how it is trained.
+        trainable: paths of the layers that move; None: all.
+    """
+    update = supervised(model.graphdef, recipe, trainable=trainable)
+    return begin(model.params, model.stats, update)
 
 
 def run(
-    state: TrainState,
+    state: State,
     dataset: Dataset,
     *,
+    graphdef: nnx.GraphDef[Any],
     card: ModelCard,
     recipe: Recipe,
     trainable: frozenset[str] | None = None,
     class_weights: Float[np.ndarray, " k"] | None = None,
     label_weights: Float[np.ndarray, "n ..."] | None = None,
-) -> Iterator[tuple[TrainState, float]]:
+) -> Iterator[tuple[State, float]]:
     """Yield the state and the loss after each step that is still to do.
 
     What a step does depends on its number, the seed and the state alone, so that a
@@ -79,6 +67,7 @@ def run(
     Args:
         state: where the run stands.
         dataset: labelled images; classes in the order of the card.
+        graphdef: structure of the network.
         card: normalisation and number of classes.
         recipe: how to train.
         trainable: paths of the layers that move; None: all.
@@ -89,107 +78,15 @@ def run(
     Raises:
         DivergedError: a loss or gradient that is not finite.
     """
-    done = int(state.step)
-    key = jax.random.key(recipe.seed)
-    settings = dataclasses.replace(recipe, seed=0)  # the seed is not compiled in
+    done, key = int(state.step), jax.random.key(recipe.seed)
+    update = supervised(graphdef, recipe, trainable=trainable)
     weights = np.ones(len(card.class_names)) if class_weights is None else class_weights
-    scale, emphasis = normalisation(card), jnp.asarray(weights, jnp.float32)
-    batches = _batches(dataset, recipe, done, label_weights)
-    for images, labels, importance in batches:
-        after, loss, fine = train_step(
-            state,
-            images,
-            labels,
-            scale,
-            emphasis,
-            np.int32(dataset.ignore),
-            key,
-            importance,
-            recipe=settings,
-            trainable=trainable,
-        )
+    for batch in _batches(dataset, card, recipe, done, weights, label_weights):
+        state, seen, fine = step(state, batch, key, update=update)
         if not fine:
-            raise DivergedError(state, card)
-        state = after
-        yield state, float(loss)
-
-
-@jax.jit(static_argnames=("recipe", "trainable"))
-def train_step(
-    state: TrainState,
-    images: Array,
-    labels: Array,
-    scale: Array,
-    class_weights: Array,
-    ignore: Array,
-    key: Array,
-    label_weights: Array | None = None,
-    *,
-    recipe: Recipe,
-    trainable: frozenset[str] | None,
-) -> tuple[TrainState, Array, Array]:
-    """Do one step; networks of one architecture and shape share its compilation.
-
-    Args:
-        state: what the step changes.
-        images: `(b, h, w, c)` as stored, 0 to 255.
-        labels: `(b, h, w)` or `(b,)`.
-        scale: mean and standard deviation of images in `[0, 1]`.
-        class_weights: `(k,)`.
-        ignore: the label that counts for nothing.
-        key: of the run; folded with the number of the step.
-        label_weights: in the shape of the labels; None: all 1.
-        recipe: how to train; its seed is not used.
-        trainable: paths of the layers that move; None: all.
-
-    Returns:
-        The new state, the loss, and whether loss and gradient are finite.
-    """
-    model = state.model
-    key_augment, key_drop = jax.random.split(jax.random.fold_in(key, state.step))
-    if label_weights is not None:  # the same key, so they move as the labels do
-        _, label_weights = augment(
-            images / 255.0, label_weights, recipe.augment, ignore=0, key=key_augment
-        )
-    pixels, labels = augment(
-        images / 255.0, labels, recipe.augment, ignore=ignore, key=key_augment
-    )
-    pixels = (pixels - scale[0]) / scale[1]
-
-    def loss(params: Any) -> tuple[Array, Any]:
-        network = dataclasses.replace(model, params=params)
-        aux = recipe.aux_weight > 0
-        if recipe.batch_norm == "frozen":
-            output, stats = apply(network, pixels, aux=aux), model.stats
-        else:
-            output, stats = apply_train(network, pixels, aux=aux, key=key_drop)
-
-        def error(logits: Array) -> Array:
-            weights = label_weights
-            return cross_entropy(
-                logits,
-                fit_labels(labels, logits),
-                ignore=ignore,
-                class_weights=class_weights,
-                weights=None if weights is None else fit_labels(weights, logits),
-            )
-
-        total = error(output.logits)
-        for logits in output.aux:
-            total += recipe.aux_weight * error(logits)
-        return total, stats
-
-    (value, stats), grads = jax.value_and_grad(loss, has_aux=True)(model.params)
-    rule = optimiser(recipe, trainable=trainable)
-    updates, opt_state = rule.update(grads, state.opt_state, model.params)
-    params = jax.tree.map(jnp.add, model.params, updates)
-    fine = jnp.isfinite(value) & _finite(grads)
-    new = dataclasses.replace(model, params=params, stats=stats)
-    return TrainState(new, opt_state, state.step + 1), value, fine
-
-
-def _finite(tree: Any) -> Array:
-    return jnp.all(jnp.array([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]))
+            kept = SourceModel(state.params, state.stats, graphdef)
+            raise DivergedError(TrainedModel(kept, card), int(state.step) + 1)
+        yield state, float(seen["loss"])
 
 
 def class_counts(dataset: Dataset) -> Int64[np.ndarray, " k"]:
@@ -217,21 +114,46 @@ def class_weights_of(dataset: Dataset, recipe: Recipe) -> Float[np.ndarray, " k"
     return weights * counts.sum() / max((weights * counts).sum(), 1e-30)
 
 
+def blank_batch(
+    dataset: Dataset, card: ModelCard, class_weights: Float[np.ndarray, " k"] | None
+) -> Batch:
+    """Return what the batches of a data set share: all but images and labels.
+
+    Args:
+        dataset: says which label is ignored.
+        card: says how images are normalised.
+        class_weights: weight of every class; None: 1.
+    """
+    weights = class_weights
+    return Batch(
+        images=None,
+        labels=None,
+        ignore=np.int32(dataset.ignore),
+        scale=normalisation(card),
+        class_weights=None if weights is None else jnp.asarray(weights, jnp.float32),
+    )
+
+
 def _batches(
     dataset: Dataset,
+    card: ModelCard,
     recipe: Recipe,
     done: int,
-    weights: Float[np.ndarray, "n ..."] | None,
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-    """Yield images, labels and weights of the remaining steps."""
+    class_weights: Float[np.ndarray, " k"],
+    label_weights: Float[np.ndarray, "n ..."] | None,
+) -> Iterator[Batch]:
+    """Yield the batches of the remaining steps."""
+    blank = blank_batch(dataset, card, class_weights)
     chosen = [
-        batch_indices(len(dataset), recipe.batch_size, step, seed=recipe.seed)
-        for step in range(done, recipe.steps)
+        batch_indices(len(dataset), recipe.batch_size, number, seed=recipe.seed)
+        for number in range(done, recipe.steps)
     ]
     read = read_batches(dataset, chosen)
-    for indices, (images, labels) in zip(chosen, read, strict=True):
-        part = None if weights is None else weights[indices].astype(np.float32)
-        yield images, labels, part
+    for rows, (images, labels) in zip(chosen, read, strict=True):
+        part = None if label_weights is None else label_weights[rows].astype(np.float32)
+        yield dataclasses.replace(
+            blank, images=images, labels=labels, label_weights=part
+        )
 
 
 def read_batches(

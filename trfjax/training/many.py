@@ -10,19 +10,28 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array
 from tqdm import tqdm
 
 from trfjax.data import Dataset, batch_indices, stack
 from trfjax.state import ModelCard, SourceModel, TrainedModel
-from trfjax.training.evaluate import align, check_labels, evaluate, normalisation
-from trfjax.training.loop import TrainState, class_weights_of, start, train_step
+from trfjax.training.evaluate import align, check_labels, evaluate
+from trfjax.training.loop import blank_batch, class_weights_of, start
+from trfjax.training.many_step import (
+    ORDERS,
+    Program,
+    chosen_order,
+    many_step,
+    part_of,
+    stacked,
+)
 from trfjax.training.recipe import Recipe
+from trfjax.training.step import State
+from trfjax.training.supervised import Batch, supervised
 from trfjax.training.train import TrainResult, check_fit
 
 log = logging.getLogger("trfjax")
 
-ORDERS = ("auto", "unrolled", "map", "vmap")
 OnStep = Callable[[int, list[float]], Any]
 
 
@@ -32,17 +41,6 @@ class ManyResult:
 
     results: tuple[TrainResult, ...]  # a diverged one holds its last good network
     diverged: tuple[int | None, ...]  # the step that was not finite, from 1
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class _Constants:
-    """What stays the same over the steps; one entry per source."""
-
-    scale: Any  # (s, 2, c)
-    class_weights: Any  # (s, k)
-    ignore: Any  # (s,)
-    key: Any  # (s,)
 
 
 def train_many(
@@ -99,16 +97,25 @@ def train_many(
         check_fit(model, card, data)
     held = [_held(data) for data in datasets]
     _check_size(names, [images.shape[1:] for images, _ in held])
-    states = [start(model, recipe) for model in models]
-    constants = _constants(datasets, cards, seeds, recipe)
+    weights = [class_weights_of(data, recipe) for data in datasets]
+    blanks = map(blank_batch, datasets, cards, weights)
     last, losses, diverged = _follow(
-        _stack(states), constants, _batches(held, seeds, recipe),
-        recipe=dataclasses.replace(recipe, seed=0),
-        order=_chosen(order), names=names, progress=progress, on_step=on_step,
-    )  # fmt: skip
+        stacked([start(model, recipe) for model in models]),
+        _batches(held, stacked(list(blanks)), seeds, recipe),
+        jnp.stack([jax.random.key(seed) for seed in seeds]),
+        program=Program(supervised(models[0].graphdef, recipe), chosen_order(order)),
+        bar=tqdm(
+            total=recipe.steps,
+            desc=f"train {len(models)} sources",
+            disable=not progress,
+        ),
+        names=names,
+        on_step=on_step,
+    )
     results = []
     for i, card in enumerate(cards):
-        model = _part(last.model, i)
+        state = part_of(last, i)
+        model = SourceModel(state.params, state.stats, models[i].graphdef)
         test = evaluate(model, card, evaluate_on[i]) if evaluate_on else None
         trained = TrainedModel(model, card)
         results.append(TrainResult(trained, {"loss": losses[i]}, test))
@@ -116,35 +123,32 @@ def train_many(
 
 
 def _follow(
-    states: TrainState,
-    constants: _Constants,
-    batches: Iterator[tuple[np.ndarray, np.ndarray]],
+    states: State,
+    batches: Iterator[Batch],
+    keys: Array,
     *,
-    recipe: Recipe,
-    order: str,
+    program: Program,
+    bar: tqdm,
     names: Sequence[str],
-    progress: bool,
     on_step: OnStep | None,
-) -> tuple[TrainState, list[list[float]], list[int | None]]:
+) -> tuple[State, list[list[float]], list[int | None]]:
     """Do all steps; return the last states, the losses, and who failed when."""
     losses: list[list[float]] = [[] for _ in names]
     diverged: list[int | None] = [None for _ in names]
     alive = np.ones(len(names), bool)
-    title = f"train {len(names)} sources"
-    with tqdm(total=recipe.steps, desc=title, disable=not progress) as bar:
-        for step, (images, labels) in enumerate(batches, 1):
+    with bar:
+        for number, batch in enumerate(batches, 1):
             states, values, fine = many_step(
-                states, alive, images, labels, constants,
-                recipe=recipe, order=order,
-            )  # fmt: skip
+                states, alive, batch, keys, program=program
+            )
             values, fine = np.asarray(values), np.asarray(fine)
             for i in np.flatnonzero(alive & ~fine).tolist():
-                diverged[i] = step
+                diverged[i] = number
                 log.warning(
                     "%s: the loss or its gradient is not finite at step %d; its last "
                     "good network is kept. Lower the learning rate, or look for "
                     "damaged images.",
-                    *(names[i], step),
+                    *(names[i], number),
                 )
             alive = fine
             if not alive.any():
@@ -154,64 +158,8 @@ def _follow(
             bar.set_postfix(loss=f"{values[alive].mean():.3f}", refresh=False)
             bar.update()
             if on_step is not None:
-                on_step(step, np.where(alive, values, np.nan).tolist())
+                on_step(number, np.where(alive, values, np.nan).tolist())
     return states, losses, diverged
-
-
-@jax.jit(static_argnames=("recipe", "order"))
-def many_step(
-    states: TrainState,
-    alive: Bool[Array, " s"],
-    images: Array,
-    labels: Array,
-    constants: _Constants,
-    *,
-    recipe: Recipe,
-    order: str,
-) -> tuple[TrainState, Float[Array, " s"], Bool[Array, " s"]]:
-    """Do one step of every source that is alive; all arguments are stacked.
-
-    Returns:
-        The states, the losses, and which sources are alive after the step.
-    """
-
-    def one(given: tuple[Any, ...]) -> tuple[TrainState, Array, Array]:
-        state, alive, images, labels, constants = given
-        after, loss, fine = train_step(
-            state, images, labels, constants.scale, constants.class_weights,
-            constants.ignore, constants.key, recipe=recipe, trainable=None,
-        )  # fmt: skip
-        good = alive & fine
-        kept = jax.tree.map(lambda new, old: jnp.where(good, new, old), after, state)
-        return kept, loss, good
-
-    given = (states, alive, images, labels, constants)
-    if order == "vmap":
-        return jax.vmap(one)(given)
-    if order == "map":
-        return jax.lax.map(one, given)
-    return _stack([one(_part(given, i)) for i in range(len(alive))])
-
-
-def _chosen(order: str) -> str:
-    if order != "auto":
-        return order
-    return "unrolled" if jax.default_backend() == "cpu" else "vmap"
-
-
-def _constants(
-    datasets: Sequence[Dataset],
-    cards: Sequence[ModelCard],
-    seeds: Sequence[int],
-    recipe: Recipe,
-) -> _Constants:
-    weights = [class_weights_of(data, recipe) for data in datasets]
-    return _Constants(
-        scale=jnp.stack([normalisation(card) for card in cards]),
-        class_weights=jnp.asarray(np.stack(weights), jnp.float32),
-        ignore=jnp.asarray([data.ignore for data in datasets], jnp.int32),
-        key=jnp.stack([jax.random.key(seed) for seed in seeds]),
-    )
 
 
 def _held(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -221,23 +169,19 @@ def _held(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _batches(
-    held: Sequence[tuple[np.ndarray, np.ndarray]], seeds: Sequence[int], recipe: Recipe
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the images and labels of every step, stacked over the sources."""
-    for step in range(recipe.steps):
+    held: Sequence[tuple[np.ndarray, np.ndarray]],
+    blank: Batch,
+    seeds: Sequence[int],
+    recipe: Recipe,
+) -> Iterator[Batch]:
+    """Yield the batches of every step, stacked over the sources."""
+    for number in range(recipe.steps):
         drawn = []
         for (images, labels), seed in zip(held, seeds, strict=True):
-            chosen = batch_indices(len(images), recipe.batch_size, step, seed=seed)
+            chosen = batch_indices(len(images), recipe.batch_size, number, seed=seed)
             drawn.append((images[chosen], labels[chosen]))
-        yield np.stack([pair[0] for pair in drawn]), np.stack([p[1] for p in drawn])
-
-
-def _stack(trees: Sequence[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
-
-
-def _part(stacked: Any, i: int) -> Any:
-    return jax.tree.map(lambda leaf: leaf[i], stacked)
+        images, labels = (np.stack(part) for part in zip(*drawn, strict=True))
+        yield dataclasses.replace(blank, images=images, labels=labels)
 
 
 def _check(

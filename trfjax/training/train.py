@@ -14,8 +14,9 @@ from trfjax.data import Dataset
 from trfjax.state import ModelCard, SourceModel, TrainedModel, apply
 from trfjax.training.checkpoints import check_suffix, load_state, save_state
 from trfjax.training.evaluate import Evaluation, align, evaluate
-from trfjax.training.loop import TrainState, class_weights_of, run, start
+from trfjax.training.loop import class_weights_of, run, start
 from trfjax.training.recipe import Recipe
+from trfjax.training.step import State
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,7 +75,7 @@ def train(
             checkpoint, state, recipe=recipe, card=card, dataset=dataset
         )
 
-    def save(state: TrainState) -> None:
+    def save(state: State) -> None:
         if checkpoint is not None:
             save_state(
                 checkpoint,
@@ -86,7 +87,14 @@ def train(
             )
 
     weights = class_weights_of(dataset, recipe)
-    steps = run(state, dataset, card=card, recipe=recipe, class_weights=weights)
+    steps = run(
+        state,
+        dataset,
+        graphdef=model.graphdef,
+        card=card,
+        recipe=recipe,
+        class_weights=weights,
+    )
     bar = tqdm(
         total=recipe.steps,
         initial=len(losses),
@@ -108,9 +116,9 @@ def train(
     finally:  # also on Ctrl-C and when the loss is no longer finite
         if len(losses) > saved:
             save(state)
-    trained = TrainedModel(state.model, card)
-    evaluation = evaluate(state.model, card, evaluate_on) if evaluate_on else None
-    return TrainResult(trained, {"loss": losses}, evaluation)
+    model = SourceModel(state.params, state.stats, model.graphdef)
+    evaluation = evaluate(model, card, evaluate_on) if evaluate_on else None
+    return TrainResult(TrainedModel(model, card), {"loss": losses}, evaluation)
 
 
 def check_fit(model: SourceModel, card: ModelCard, dataset: Dataset) -> None:

@@ -13,7 +13,8 @@ from trfjax.data import Dataset
 from trfjax.state import TrainedModel
 from trfjax.training.evaluate import Evaluation
 from trfjax.training.recipe import Recipe
-from trfjax.transfer.finetune import FINETUNE, finetune
+from trfjax.transfer.finetune import finetune
+from trfjax.transfer.start import FINETUNE
 
 MEASURES = ("log_likelihood", "accuracy", "miou")
 

@@ -16,40 +16,23 @@ from jaxtyping import Float
 
 from trfjax.data import Dataset, batch_indices
 from trfjax.state import SourceModel, TrainedModel
-from trfjax.training.evaluate import align, evaluate, normalisation
-from trfjax.training.layers import Rebuild, layer_order, trainable_layers
-from trfjax.training.loop import DivergedError, TrainState, read_batches
+from trfjax.training.evaluate import align, evaluate
+from trfjax.training.layers import Rebuild
+from trfjax.training.loop import DivergedError, blank_batch, read_batches
 from trfjax.training.recipe import Recipe
+from trfjax.training.step import State, begin, step
+from trfjax.training.supervised import Batch
 from trfjax.training.train import check_fit
-from trfjax.transfer.align_step import (
-    Plan,
-    Side,
-    align_step,
-    before_aligning,
-    source_network,
-    target_network,
+from trfjax.transfer.finetune import FinetuneResult, learn
+from trfjax.transfer.guide import Guide, default_guide
+from trfjax.transfer.guide_loss import (
+    GuideLoss,
+    guide_update,
+    guided_layers,
+    with_both_heads,
 )
-from trfjax.transfer.finetune import (
-    FINETUNE,
-    FinetuneResult,
-    Start,
-    check_settings,
-    learn,
-    prepare,
-)
-from trfjax.transfer.guide import Guide
+from trfjax.transfer.start import FINETUNE, Finetuning, Start, prepare
 
-# For one label an image, as docs/few_shot.md found it best: as published,
-# the guide gained nothing there.
-IMAGES = Guide(
-    steps=60, source_batch=32, relative_epsilon=True, domain_weight=0.05,
-    task_weight=1.0, source_weight=1.0, batch_norm="adapt",
-)  # fmt: skip
-# For label maps an instance is a pixel, of a few images a step. The two cross-entropies
-# keep what the network knows of the source, and of the target's classes.
-PIXELS = Guide(
-    steps=40, source_batch=1024, target_batch=1024, task_weight=1.0, source_weight=1.0
-)
 WATCHED = 16, 128  # source images that the guard looks at: label maps, one label each
 EVERY = 10  # steps between two of its looks
 
@@ -62,6 +45,23 @@ class GuidedResult(FinetuneResult):
     alignment: dict[str, list[float]]  # by step; see `guided_finetune`
     source_accuracy: tuple[float, float]  # before and after step 1, of the same images
     stopped: int | None  # the step the guard went back to; None: all were done
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Guiding:
+    """How step 1 is done; see `guided_finetune` for every field."""
+
+    guide: Guide
+    images: int
+    balanced: bool
+    floor: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.images < 1:
+            raise ValueError(f"images: {self.images} must be at least 1")
+        if not 0 <= self.floor <= 1:
+            raise ValueError(f"floor: {self.floor} is not within 0..1")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -126,22 +126,36 @@ def guided_finetune(
         ValueError: no source data, shots of a single class, or settings and data that
             do not fit.
     """
-    check_settings(head, held_out, evaluate_every)
-    _check(source_data, images, floor)
-    assert source_data is not None  # checked
-    start = prepare(
-        source, shots, mode=mode, recipe=recipe, head=head, held_out=held_out,
-        class_weights=class_weights, label_weights=label_weights, rebuild=rebuild,
-    )  # fmt: skip
+    settings = Finetuning(
+        mode=mode,
+        recipe=recipe,
+        head=head,
+        held_out=held_out,
+        evaluate_every=evaluate_every,
+        class_weights=class_weights,
+        label_weights=label_weights,
+        rebuild=rebuild,
+    )
+    if source_data is None:
+        raise ValueError(
+            "source_data: guided fine-tuning aligns target with source features, so it "
+            "needs labelled images of what the network was trained on. Without them, "
+            "use finetune."
+        )
+    guiding = Guiding(
+        guide=default_guide(shots) if guide is None else guide,
+        images=images,
+        balanced=balanced,
+        floor=floor,
+        seed=recipe.seed,
+    )
+    start = prepare(source, shots, settings)
     source_data = align(source_data, source.card.class_names)
     check_fit(source.model, source.card, source_data)
-    if guide is None:
-        guide = default_guide(shots)
-    _check_sizes(source_data, start.shots, guide)
-    plan = _plan(source, start, guide, balanced)
-    course = _align(source, start, plan, source_data, recipe.seed, images, floor)
+    _check_sizes(source_data, start.shots, guiding.guide)
+    course = _align(source, start, source_data, guiding)
     aligned = dataclasses.replace(start, model=course.model)
-    result = learn(aligned, recipe, test=test, evaluate_every=evaluate_every)
+    result = learn(aligned, settings, test=test)
     parts = {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
     return GuidedResult(
         **parts,
@@ -152,120 +166,90 @@ def guided_finetune(
     )
 
 
-def default_guide(shots: Dataset) -> Guide:
-    """Return `PIXELS` for label maps and `IMAGES` for one label an image.
-
-    `Guide()` is the guide as published.
-    """
-    return PIXELS if np.ndim(shots[0]["label"]) else IMAGES
-
-
 def _align(
-    source: TrainedModel,
-    start: Start,
-    plan: Plan,
-    data: Dataset,
-    seed: int,
-    images: int,
-    floor: float,
+    source: TrainedModel, start: Start, data: Dataset, guiding: Guiding
 ) -> Course:
     """Do step 1; go back to the last good look when the source is forgotten."""
+    loss, state, steps = _steps(source, start, data, guiding)
     count = WATCHED[np.ndim(data[0]["label"]) == 0]
-    watched = data.shots(min(count, len(data)), seed=seed)
-    state = before_aligning(source.model, start.model, plan)
+    watched = data.shots(min(count, len(data)), seed=guiding.seed)
     first = evaluate(source.model, source.card, watched).accuracy
     good, reached, stopped = state, first, None
     seen: dict[str, list[float]] = {}
-    scale, key = normalisation(source.card), jax.random.key(seed)
-    batches = _batches(data, start.shots, plan.guide, seed, images)
-    for number, (there, here) in enumerate(batches, 1):
-        after, found, fine = align_step(state, there, here, scale, key, plan=plan)
-        if not fine:
-            model = target_network(state, plan)
-            kept = TrainState(model, state.opt_state, state.step)
-            raise DivergedError(kept, start.card)
-        state = after
+    for number, (state, found) in enumerate(steps, 1):
         for name, value in found.items():
-            seen.setdefault(name, []).append(float(value))
-        if number % EVERY and number < plan.guide.steps:
+            seen.setdefault(name, []).append(value)
+        if number % EVERY and number < guiding.guide.steps:
             continue
-        look = evaluate(source_network(state, plan), source.card, watched).accuracy
-        if look < floor * first:
+        network = loss.source_network(state.params, state.stats)
+        look = evaluate(network, source.card, watched).accuracy
+        if look < guiding.floor * first:
             stopped = int(good.step)
             break
         good, reached = state, look
-    return Course(target_network(good, plan), seen, (first, reached), stopped)
+    model = loss.target_network(good.params, good.stats)
+    return Course(model, seen, (first, reached), stopped)
+
+
+def _steps(
+    source: TrainedModel, start: Start, data: Dataset, guiding: Guiding
+) -> tuple[GuideLoss, State, Iterator[tuple[State, dict[str, float]]]]:
+    """Return the loss, the state to begin with, and the steps, which are not done yet.
+
+    Each step that is asked for gives its state, and what was seen of it.
+    """
+    guide = guiding.guide
+    loss = GuideLoss(
+        guide=guide,
+        source=source.model.graphdef,
+        target=start.model.graphdef,
+        balanced=guiding.balanced,
+    )
+    image = start.shots[0]["image"].shape
+    layers = guided_layers(start.model, image, guide, new=start.new)
+    update = guide_update(loss, layers)
+    params = with_both_heads(source.model.params, start.model.params, start.new)
+    begun = begin(params, start.model.stats, update)
+
+    def follow(state: State) -> Iterator[tuple[State, dict[str, float]]]:
+        key = jax.random.key(guiding.seed)
+        for batch in _batches(source, data, start.shots, guiding):
+            state, found, fine = step(state, batch, key, update=update)
+            if not fine:
+                kept = loss.target_network(state.params, state.stats)
+                number = int(state.step) + 1
+                raise DivergedError(TrainedModel(kept, start.card), number)
+            yield state, {name: float(value) for name, value in found.items()}
+
+    return loss, begun, follow(begun)
 
 
 def _batches(
-    data: Dataset, shots: Dataset, guide: Guide, seed: int, images: int
-) -> Iterator[tuple[Side, Side]]:
+    source: TrainedModel, data: Dataset, shots: Dataset, guiding: Guiding
+) -> Iterator[tuple[Batch, Batch]]:
     """Yield source and target images of every step."""
-    maps = np.ndim(shots[0]["label"]) > 0
+    guide, maps = guiding.guide, np.ndim(shots[0]["label"]) > 0
 
-    def side(part: Dataset, size: int) -> Iterator[Side]:
-        size = min(images if maps else size, len(part))
+    def side(part: Dataset, size: int) -> Iterator[Batch]:
+        blank = blank_batch(part, source.card, None)
+        size = min(guiding.images if maps else size, len(part))
         chosen = [
-            batch_indices(len(part), size, step, seed=seed)
-            for step in range(guide.steps)
+            batch_indices(len(part), size, number, seed=guiding.seed)
+            for number in range(guide.steps)
         ]
-        for found, labels in read_batches(part, chosen):
-            yield Side(found, labels, np.int32(part.ignore))
+        for images, labels in read_batches(part, chosen):
+            yield dataclasses.replace(blank, images=images, labels=labels)
 
     return zip(
         side(data, guide.source_batch), side(shots, guide.target_batch), strict=True
     )
 
 
-def _plan(source: TrainedModel, start: Start, guide: Guide, balanced: bool) -> Plan:
-    image = start.shots[0]["image"].shape
-    order = frozenset(layer_order(start.model, image))
-    head = start.new or _last_layer(start, image)
-    moved = None
-    if guide.moves != "features":
-        moved = trainable_layers(start.model, image, guide.moves, head=head)
-    layers = (order if moved is None else moved) - head
-    if not layers:
-        raise ValueError(f"guide: {guide.moves!r} moves no layer before the head")
-    # A head that the loss does not see stays as it is; a kept one serves both sides.
-    if guide.task_weight or (guide.source_weight and not start.new):
-        layers |= head
-    return Plan(
-        guide=guide,
-        source=source.model.graphdef,
-        target=start.model.graphdef,
-        layers=layers,
-        new=start.new,
-        num_source_classes=len(source.card.class_names),
-        num_classes=len(start.card.class_names),
-        balanced=balanced,
-    )
-
-
-def _last_layer(start: Start, image: tuple[int, ...]) -> frozenset[str]:
-    last = trainable_layers(start.model, image, "head", head=frozenset())
-    assert last is not None  # only "full" means all
-    return last
-
-
-def _check(source_data: Dataset | None, images: int, floor: float) -> None:
-    if source_data is None:
-        raise ValueError(
-            "source_data: guided fine-tuning aligns target with source features, so it "
-            "needs labelled images of what the network was trained on. Without them, "
-            "use finetune."
-        )
-    if images < 1:
-        raise ValueError(f"images: {images} must be at least 1")
-    if not 0 <= floor <= 1:
-        raise ValueError(f"floor: {floor} is not within 0..1")
-
-
 def _check_sizes(data: Dataset, shots: Dataset, guide: Guide) -> None:
-    far, near = data[0]["image"].shape, shots[0]["image"].shape
-    if guide.batch_norm == "adapt" and far != near:
+    source, target = data[0]["image"].shape, shots[0]["image"].shape
+    if guide.batch_norm == "adapt" and source != target:
         raise ValueError(
-            f"source_data: images of shape {far}, the shots have {near}; with "
+            f"source_data: images of shape {source}, the shots have {target}; with "
             "batch_norm='adapt' they pass the network in one batch. Load both with the "
             "same size=, or use batch_norm='frozen'."
         )

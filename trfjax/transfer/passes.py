@@ -23,10 +23,10 @@ class Passes(NamedTuple):
 
 
 def pass_both(
-    before: SourceModel,
-    after: SourceModel,
-    far: Float[Array, "n h w c"],
-    near: Float[Array, "m h w c"],
+    source: SourceModel,
+    target: SourceModel,
+    source_images: Float[Array, "n h w c"],
+    target_images: Float[Array, "m h w c"],
     *,
     batch_norm: BatchNorm,
     key: PRNGKeyArray,
@@ -38,27 +38,29 @@ def pass_both(
     between them would say little.
 
     Args:
-        before: the network with the head of the source.
-        after: the same with the head of the target.
-        far: source images, normalised.
-        near: target images, of the same size.
+        source: the network with the head of the source.
+        target: the same with the head of the target.
+        source_images: normalised.
+        target_images: likewise, of the same size.
         batch_norm: "frozen": statistics stay, dropout is off.
         key: of dropout.
     """
     if batch_norm == "frozen":
-        at_target = apply(after, near)
-        as_source = _with_features(apply(before, near), at_target)
-        return Passes(apply(before, far), at_target, as_source, after.stats)
-    images = jnp.concatenate([far, near])
-    new, stats = apply_train(after, images, key=key)
-    old = _with_features(apply_train(before, images, key=key)[0], new)
-    first, rest = slice(len(far)), slice(len(far), None)
+        at_target = apply(target, target_images)
+        as_source = _with_features(apply(source, target_images), at_target)
+        at_source = apply(source, source_images)
+        return Passes(at_source, at_target, as_source, target.stats)
+    images = jnp.concatenate([source_images, target_images])
+    new, stats = apply_train(target, images, key=key)
+    old = _with_features(apply_train(source, images, key=key)[0], new)
+    count = len(source_images)
+    first, rest = slice(count), slice(count, None)
     return Passes(_part(old, first), _part(new, rest), _part(old, rest), stats)
 
 
-def _with_features(output: Output, other: Output) -> Output:
-    """Take the features of another head's pass: equal, and differentiated once."""
-    return dataclasses.replace(output, features=other.features)
+def _with_features(output: Output, same: Output) -> Output:
+    """Take the features of the pass of another head: equal, differentiated once."""
+    return dataclasses.replace(output, features=same.features)
 
 
 def _part(output: Output, images: slice) -> Output:

@@ -1,0 +1,115 @@
+"""Learning from labelled images: a batch of them, and the loss of a step."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from trfjax.state import SourceModel
+from trfjax.training.augment import Augment, augment
+from trfjax.training.evaluate import standardise
+from trfjax.training.losses import cross_entropy, fit_labels
+from trfjax.training.recipe import BatchNorm, Recipe, optimiser
+from trfjax.training.step import Outcome, State, Update, forward
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Labelled images of one step, and how their labels count."""
+
+    images: Any  # (b, h, w, c) as stored, 0 to 255
+    labels: Any  # (b, h, w) or (b,)
+    ignore: Any  # the label that counts for nothing
+    scale: Any  # (2, c): mean and standard deviation of images in [0, 1]
+    class_weights: Any = None  # (k,); None: all 1
+    label_weights: Any = None  # in the shape of the labels; None: all 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Supervised:
+    """The cross-entropy of augmented images, with its static settings."""
+
+    graphdef: nnx.GraphDef[Any]
+    augment: Augment
+    aux_weight: float  # of the same loss on auxiliary logits
+    batch_norm: BatchNorm
+
+    def __call__(
+        self, params: PyTree, state: State, batch: Batch, key: PRNGKeyArray
+    ) -> tuple[Array, Outcome]:
+        """Return the loss of a batch; a `Loss` of `training.step`."""
+        key_augment, key_drop = jax.random.split(key)
+        images, batch = augmented(batch, self.augment, key=key_augment)
+        output, stats = forward(
+            SourceModel(params, state.stats, self.graphdef),
+            images,
+            batch_norm=self.batch_norm,
+            aux=self.aux_weight > 0,
+            key=key_drop,
+        )
+        total = label_loss(output.logits, batch)
+        for logits in output.aux:
+            total += self.aux_weight * label_loss(logits, batch)
+        return total, Outcome(stats=stats, memory=state.memory, seen={})
+
+
+def supervised(
+    graphdef: nnx.GraphDef[Any],
+    recipe: Recipe,
+    *,
+    trainable: frozenset[str] | None = None,
+) -> Update:
+    """Return the step of a recipe on labelled images.
+
+    Args:
+        graphdef: structure of the network.
+        recipe: how to train; its seed has no part in this.
+        trainable: paths of the layers that move; None: all.
+    """
+    loss = Supervised(
+        graphdef=graphdef,
+        augment=recipe.augment,
+        aux_weight=recipe.aux_weight,
+        batch_norm=recipe.batch_norm,
+    )
+    return Update(loss, optimiser(recipe, trainable=trainable))
+
+
+def augmented(
+    batch: Batch, config: Augment, *, key: PRNGKeyArray
+) -> tuple[Float[Array, "b h w c"], Batch]:
+    """Return images as the network takes them, and the batch that fits them.
+
+    Args:
+        batch: as stored.
+        config: how much images change (static).
+        key: where the changes are drawn.
+
+    Returns:
+        The images, changed and standardised; the batch with labels and weights moved as
+        the images are, and the images as they were.
+    """
+    pixels = batch.images / 255.0
+    weights = batch.label_weights
+    if weights is not None:  # the same key, so they move as the labels do
+        _, weights = augment(pixels, weights, config, ignore=0, key=key)
+    pixels, labels = augment(pixels, batch.labels, config, ignore=batch.ignore, key=key)
+    moved = dataclasses.replace(batch, labels=labels, label_weights=weights)
+    return standardise(pixels, batch.scale), moved
+
+
+def label_loss(logits: Float[Array, "b ... k"], batch: Batch) -> Float[Array, ""]:
+    """Return the mean cross-entropy of a batch, in nats; its images are not used."""
+    weights = batch.label_weights
+    return cross_entropy(
+        logits,
+        fit_labels(batch.labels, logits),
+        ignore=batch.ignore,
+        class_weights=batch.class_weights,
+        weights=None if weights is None else fit_labels(weights, logits),
+    )
