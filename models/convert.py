@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,13 @@ import numpy as np
 from trfjax.errors import DataError, missing_extra
 from trfjax.files import read_arrays
 from trfjax.models.naming import Naming
+from trfjax.models.wrapped import check_packed, find_tensors, prefixes, unwrapped
+from trfjax.numbers import of_tensor
+from trfjax.reading import regular_size
 from trfjax.state import SourceModel, thaw
 from trfjax.trees import flatten, unflatten
 
 TORCH_FILES = (".pth", ".pt", ".bin", ".tar", ".ckpt", ".pkl")
-NESTED = ("state_dict", "model_state", "model_state_dict", "model", "net")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +56,7 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     the torch extra, and only tensors come out.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+    regular_size(path)
     if path.suffix in (".safetensors", ".npz"):
         return read_arrays(path)[0]
     if path.suffix not in TORCH_FILES:
@@ -70,24 +70,17 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         import torch
     except ImportError as error:
         raise missing_extra(f"reading {path.name}", "torch") from error
+    check_packed(path)
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # torch raises whatever a damaged pickle leads to
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             path,
             f"damaged, or holds more than tensors, which is not loaded ({first}). "
             "Where you trust it, save its state dict as .safetensors.",
         ) from error
-    for key in NESTED:
-        if isinstance(stored, Mapping) and isinstance(stored.get(key), Mapping):
-            stored = stored[key]
-            break
-    if not isinstance(stored, Mapping):
-        raise DataError(path, "holds no state dict (names and tensors)")
-    tensors = {k: v for k, v in stored.items() if isinstance(v, torch.Tensor)}
-    if not tensors:
-        raise DataError(path, "holds no tensors")
+    tensors = find_tensors(path, stored, torch.Tensor)
     return {str(name): _array(tensor) for name, tensor in tensors.items()}
 
 
@@ -111,8 +104,9 @@ def from_torch_state_dict(
     Returns:
         The filled network and the report.
     """
-    label, table = _choose(model, mapping, naming)
-    stored = {_plain(name): value for name, value in mapping.items()}
+    mapping = {unwrapped(str(name)): value for name, value in mapping.items()}
+    label, table, prefix = _choose(model, mapping, naming)
+    stored = {name.removeprefix(prefix): value for name, value in mapping.items()}
     skipped = [n for n in stored if n.endswith("num_batches_tracked")]
     skipped += [n for n in stored if table.is_dead(n)]
     parts = {"params": model.params, "stats": model.stats}
@@ -160,45 +154,54 @@ def _namings(net: Any) -> Mapping[str, Naming]:
 
 def _choose(
     model: SourceModel, mapping: Mapping[str, Any], naming: str | Naming | None
-) -> tuple[str, Naming]:
-    """Return the naming asked for, or the one that shares most names."""
-    if isinstance(naming, Naming):
-        return "custom", naming
+) -> tuple[str, Naming, str]:
+    """Return the naming asked for, or the one that shares most names, and a prefix.
+
+    The prefix is what stands before every name of the network, such as `model.`.
+    """
     known = _namings(thaw(model))
-    if naming is not None:
+    if isinstance(naming, Naming):
+        known = {"custom": naming}
+    elif naming is not None:
         if naming not in known:
             raise ValueError(
                 f"unknown naming {naming!r}; this network knows: {', '.join(known)}"
             )
-        return naming, known[naming]
+        known = {naming: known[naming]}
     paths = list(flatten(model.params))
-    stored = {_plain(name) for name in mapping}
     hits = {
-        label: sum(table.name(path) in stored for path in paths)
+        (label, prefix): count
         for label, table in known.items()
+        for prefix, count in prefixes([table.name(path) for path in paths], mapping)
     }
-    if not hits or max(hits.values()) == 0:
-        first = ", ".join(sorted(stored)[:3])
+    most = max(hits.values(), default=0)
+    if most == 0 and naming is None:
+        first = ", ".join(sorted(mapping)[:3])
         raise ValueError(
             f"no tensor of this checkpoint ({first}, ...) is named as in "
             f"{', '.join(known) or 'any naming of this network'}: it is of another "
             "architecture, or needs its own naming"
         )
-    label = max(hits, key=lambda key: hits[key])
-    return label, known[label]
-
-
-def _plain(name: str) -> str:
-    return name.removeprefix("module.")
+    best = [key for key, count in hits.items() if count == most] or [
+        (next(iter(known)), "")
+    ]
+    label = best[0][0]
+    wrapped = sorted({prefix for name, prefix in best if name == label})
+    if len(wrapped) > 1:
+        raise ValueError(
+            f"the checkpoint holds this network several times, under {wrapped}: keep "
+            "the names of one of them"
+        )
+    return label, known[label], wrapped[0]
 
 
 def _array(value: Any) -> np.ndarray:
     """Return a NumPy array of an array or a tensor."""
     if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
-        value = value.numpy()
-    return np.asarray(value)
+        value = of_tensor(value.detach().cpu())
+    value = np.asarray(value)
+    whole = value.dtype.kind in "biu"
+    return value if whole or value.dtype == np.float64 else value.astype(np.float32)
 
 
 def _convert(

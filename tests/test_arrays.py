@@ -9,8 +9,6 @@ import pytest
 from trfjax.arrays import (
     as_float,
     as_labels,
-    check_probs,
-    flatten,
     index_labels,
     labelled_rows,
     row_weights,
@@ -18,6 +16,8 @@ from trfjax.arrays import (
     safe_log,
     to_array,
 )
+from trfjax.shapes import flatten
+from trfjax.simplex import check_probs
 
 FEATURES = np.arange(8.0).reshape(4, 2)
 

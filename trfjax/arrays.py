@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array
 
+from trfjax.numbers import as_count, as_ignored, of_tensor
+from trfjax.numbers import is_traced as is_traced
+from trfjax.shapes import flatten
 from trfjax.typing import IGNORE, AnyArray, ArrayInput, Features, Labels, Weights
-
-SIMPLEX_TOLERANCE = 1e-4  # how far a row of probabilities may sum from 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,20 +31,23 @@ class Rows:
     classes: tuple[int, ...]  # the ids the indices stand for
 
 
-def is_traced(*arrays: Any) -> bool:
-    """Say whether any array is abstract, so that its values cannot be looked at."""
-    return any(isinstance(array, Tracer) for array in arrays)
-
-
 def to_array(name: str, value: ArrayInput) -> AnyArray:
-    """Accept a NumPy, JAX or torch array; refuse objects, complex numbers and text."""
+    """Accept a NumPy, JAX or torch array; refuse objects, complex numbers and text.
+
+    Half precision of any kind is accepted, also where NumPy itself has no such type.
+    """
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise TypeError(
+            f"{name}: has masked values. Fill them, or label them with the ignore value"
+        )
     if isinstance(value, jax.Array | np.ndarray):
-        array = value
+        array = np.asarray(value) if isinstance(value, np.ndarray) else value
     elif hasattr(value, "detach"):  # torch, also on another device or with a gradient
-        array = np.asarray(value.detach().cpu())
+        array = of_tensor(value.detach().cpu())
     else:
         array = np.asarray(value)
-    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+    kinds = (np.floating, np.integer, np.bool_)
+    if not any(jax.dtypes.issubdtype(array.dtype, kind) for kind in kinds):
         raise TypeError(f"{name}: dtype {array.dtype} is not a real number type")
     return array
 
@@ -86,56 +88,17 @@ def as_labels(name: str, value: ArrayInput) -> AnyArray:
         TypeError: labels that are not integers.
     """
     array = to_array(name, value)
-    if array.dtype.kind in "iu":
-        return array
-    if not is_traced(array):
+    if jax.dtypes.issubdtype(array.dtype, np.integer):
+        return array if array.dtype.kind in "iu" else array.astype(np.int8)  # int4
+    if not is_traced(array) and array.dtype != bool:
         numbers = np.asarray(array)
-        if numbers.dtype.kind == "f" and np.array_equal(numbers, np.round(numbers)):
+        numbers = numbers if numbers.dtype.kind == "f" else numbers.astype(np.float32)
+        exact = 2.0 ** (np.finfo(numbers.dtype).nmant + 1)  # above it ids run together
+        if np.array_equal(numbers, np.round(numbers)) and (
+            not numbers.size or np.abs(numbers).max() <= exact
+        ):
             return numbers.astype(np.int64)
     raise TypeError(f"{name}: labels must be integers, got {array.dtype}")
-
-
-def check_probs(name: str, probs: AnyArray, weights: AnyArray, *, instead: str) -> None:
-    """Refuse rows that are not probabilities; `instead` says what to do.
-
-    Rows of weight 0 are not looked at.
-    """
-    if is_traced(probs, weights):
-        return
-    values = np.asarray(probs)
-    sums = values.sum(axis=-1, dtype=np.float64)
-    wrong = (np.abs(sums - 1) > SIMPLEX_TOLERANCE) | (values.min(axis=-1) < 0)
-    wrong &= np.asarray(weights) > 0
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueError(
-            f"{name}: row {row} is not a probability distribution (sum "
-            f"{sums[row]:.6g}, least entry {values[row].min():.6g}). {instead}"
-        )
-
-
-def flatten(
-    names: tuple[str, str], features: AnyArray, labels: AnyArray
-) -> tuple[AnyArray, AnyArray]:
-    """Flatten `(b, h, w, d)` maps with `(b, h, w)` labels to rows; rows pass through.
-
-    Raises:
-        ValueError: other ranks, or shapes that do not belong together.
-    """
-    if features.ndim not in (2, 4):
-        raise ValueError(
-            f"{names[0]}: expected (n, d) rows or (b, h, w, d) maps, got shape "
-            f"{features.shape}"
-        )
-    if labels.shape != features.shape[:-1]:
-        raise ValueError(
-            f"{names[1]}: shape {labels.shape} does not fit {names[0]} of shape "
-            f"{features.shape}; expected {features.shape[:-1]}. Resize the labels "
-            "(nearest neighbour) to the feature grid first."
-        )
-    if features.shape[-1] == 0:
-        raise ValueError(f"{names[0]}: shape {features.shape} has no columns")
-    return features.reshape(-1, features.shape[-1]), labels.reshape(-1)
 
 
 def labelled_rows(
@@ -193,7 +156,7 @@ def row_weights(
     Raises:
         ValueError: weights that do not fit or are negative; nothing left to count.
     """
-    skipped = np.asarray(tuple(ignore) if isinstance(ignore, Collection) else (ignore,))
+    skipped = as_ignored(ignore)
     counts = np.ones(ids.shape, jax.dtypes.canonicalize_dtype(np.float64))
     if weights is not None:
         counts = as_float("weights", weights).reshape(-1)
@@ -203,7 +166,12 @@ def row_weights(
             )
     traced = is_traced(ids, counts)
     xp = jnp if traced else np
-    counts = xp.where(xp.isin(ids, skipped), 0, counts)
+    if traced:  # in the type of the ids, in which some can be none of them
+        info = jnp.iinfo(ids.dtype)
+        held = skipped[(skipped >= info.min) & (skipped <= info.max)]
+        skipped = jnp.asarray(held, ids.dtype)
+    left_out = xp.isin(ids, skipped)
+    counts = xp.where(left_out, xp.zeros((), counts.dtype), counts)
     if traced:
         return counts
     if (np.asarray(counts) < 0).any():
@@ -234,10 +202,7 @@ def index_labels(
             or is not a positive int.
     """
     if num_classes is not None:
-        if not isinstance(num_classes, int) or isinstance(num_classes, bool):
-            raise TypeError(f"{setting}: expected an int, got {num_classes!r}")
-        if num_classes < 1:
-            raise ValueError(f"{setting}: {num_classes} is less than 1")
+        num_classes = as_count(setting, num_classes)
     if is_traced(ids, weights):
         if num_classes is None:
             raise ValueError(

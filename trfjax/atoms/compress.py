@@ -9,9 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from trfjax.arrays import as_float, as_labels, flatten, index_labels, row_weights
+from trfjax.arrays import as_float, as_labels, index_labels, row_weights
 from trfjax.atoms.atoms import Atoms, Cells, join, weighted_means
 from trfjax.atoms.kmeans import BLOCK, kmeans, nearest
+from trfjax.shapes import flatten
 from trfjax.typing import IGNORE, ArrayInput
 
 ATOMS = 512

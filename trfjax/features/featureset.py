@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from trfjax.arrays import as_float, check_probs
+from trfjax.arrays import as_float
 from trfjax.errors import DataError
 from trfjax.features.saved import SCHEMA as SCHEMA
 from trfjax.features.saved import Known, arguments
 from trfjax.files import read_arrays, write_arrays
 from trfjax.reading import converted
+from trfjax.simplex import check_probs
 from trfjax.typing import FEATURE_SPACES, IGNORE, FeatureSpace
 
 UNKNOWN = -1  # the prediction where there is no head to make one

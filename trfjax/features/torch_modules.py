@@ -50,12 +50,13 @@ def torch_runner(
 
     def run(images: np.ndarray, spaces: tuple[str, ...]) -> dict[str, np.ndarray]:
         seen: list[Any] = []
-        x = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+        # A copy: a network may change its input in place.
+        x = torch.tensor(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
         maps: dict[str, np.ndarray] = {}
         with contextlib.ExitStack() as stack:
             if layer is not None and "penultimate" in spaces:
                 hook = layers[layer].register_forward_hook(
-                    lambda module, args, output: seen.append(output)
+                    lambda module, args, output: seen.append(_kept(output))
                 )
                 stack.callback(hook.remove)
             stack.enter_context(_evaluating(net))
@@ -80,16 +81,24 @@ def _evaluating(net: Any) -> Iterator[None]:
             module.training = training
 
 
-def _channels_last(output: Any) -> np.ndarray:
-    """Return the tensor of a torch output as `(b, h, w, d)` or `(b, d)` float32."""
+def _kept(output: Any) -> Any:
+    """Return the tensor of an output as it is now, whatever is done in place later."""
+    return _tensor(output).detach().clone()
+
+
+def _tensor(output: Any) -> Any:
+    """Return the tensor in what a torch module gives."""
     if isinstance(output, Mapping):
         named = [output[name] for name in ("out", "logits") if name in output]
         output = named[0] if named else next(iter(output.values()))
     elif hasattr(output, "logits"):
         output = output.logits
-    if isinstance(output, list | tuple):
-        output = output[0]
-    array = output.float().cpu().numpy()
+    return output[0] if isinstance(output, list | tuple) else output
+
+
+def _channels_last(output: Any) -> np.ndarray:
+    """Return the tensor of a torch output as `(b, h, w, d)` or `(b, d)` float32."""
+    array = _tensor(output).float().cpu().numpy()
     return np.moveaxis(array, 1, -1)
 
 

@@ -16,18 +16,27 @@ from jaxtyping import Array, Float, Int
 from trfjax.arrays import Rows, is_traced, labelled_rows, safe_divide, to_array
 from trfjax.atoms.moments import Moments
 from trfjax.errors import ScoreWarning
+from trfjax.promotion import usual_promotion
 from trfjax.scores.spec import OfSums, ScoreSpec, laws, shares
+from trfjax.scores.sums import is_many, sums_of
 from trfjax.scores.whitening import (
     centre,
     decompose,
     default_rcond,
     dot,
+    factor_of,
     root,
     with_gradient_of,
 )
 from trfjax.typing import IGNORE, AnyArray, ArrayInput, Features, Labels, Weights
 
 
+class _HScore(NamedTuple):
+    score: Float[Array, ""]
+    rank: Int[Array, ""]
+
+
+@usual_promotion
 def h_score(
     features: ArrayInput,
     labels: ArrayInput,
@@ -72,22 +81,23 @@ def h_score(
         Transfer Learning", ICIP 2019.
     """
     rows, cut = _rows(features, labels, num_classes, weights, ignore, rcond)
-    found = _h_score(
-        rows.features, rows.labels, rows.weights, cut, num_classes=rows.num_classes
-    )
+    found = _of_rows(rows, cut)
     if not is_traced(found.score):
-        n, rank = int((rows.weights > 0).sum()), int(found.rank)
+        n, rank = int((np.asarray(rows.weights) > 0).sum()), int(found.rank)
         if n < 3 * rank:
-            warnings.warn(
-                f"h_score: {n} instances for features of rank {rank}; below "
-                f"{3 * rank} the value is mostly chance. Use shrunk_h_score, or reduce "
-                "the features first.",
-                ScoreWarning,
-                stacklevel=2,
-            )
+            warnings.warn(_saturated(n, rank), ScoreWarning, stacklevel=2)
     return found.score
 
 
+def _saturated(n: int, rank: int) -> str:
+    """Say that there are too few instances for so many features."""
+    return (
+        f"h_score: {n} instances for features of rank {rank}; below {3 * rank} the "
+        "value is mostly chance. Use shrunk_h_score, or reduce the features first."
+    )
+
+
+@usual_promotion
 def h_score_rank(
     features: ArrayInput,
     labels: ArrayInput,
@@ -102,9 +112,17 @@ def h_score_rank(
     The arguments are those of `h_score`.
     """
     rows, cut = _rows(features, labels, num_classes, weights, ignore, rcond)
+    return _of_rows(rows, cut).rank
+
+
+def _of_rows(rows: Rows, cut: float) -> _HScore:
+    if is_many(rows):
+        found = sums_of(rows, centred=True, by_column=True)
+        score, rank = _of_sums(found.counts, found.sums, found.products, cut**2)
+        return _HScore(jnp.asarray(score, rows.features.dtype), jnp.asarray(rank))
     return _h_score(
         rows.features, rows.labels, rows.weights, cut, num_classes=rows.num_classes
-    ).rank
+    )
 
 
 def _rows(
@@ -128,11 +146,6 @@ def _rows(
     return rows, default if rcond is None else float(rcond)
 
 
-class _HScore(NamedTuple):
-    score: Float[Array, ""]
-    rank: Int[Array, ""]
-
-
 @functools.partial(jax.jit, static_argnames="num_classes")
 def _h_score(
     features: Features,
@@ -142,7 +155,12 @@ def _h_score(
     *,
     num_classes: int,
 ) -> _HScore:
-    share, centred, member = centre(features, labels, weights, num_classes)
+    share, centred, member = centre(
+        features, labels, weights, num_classes, by_column=True
+    )
+    # H does not change when a feature is scaled, but what counts as 0 does.
+    spread = root(dot(share, jnp.square(centred)))[:, 0]
+    centred = centred * factor_of(spread[None], by_column=True)
     left, size, right = decompose(share, centred)
     kept = size > rcond * size[0]
     along = jnp.where(kept[:, None], dot(left.T, root(share) * member), 0)
@@ -168,25 +186,39 @@ def h_score_of_moments(
         NaN for a resample without a pixel.
     """
     cut = default_rcond(moments.sums.shape[2]) ** 2
-    pooled = zip(*moments.pooled(multiplicities), strict=True)
-    return np.array([_of_moments(*parts, cut) for parts in pooled])
+    pooled = list(zip(*moments.pooled(multiplicities), strict=True))
+    found = [_of_sums(*parts, cut) for parts in pooled]
+    for (counts, *_), (_, rank) in zip(pooled[:1], found, strict=False):
+        if 0 < counts.sum() < 3 * rank:
+            warnings.warn(
+                _saturated(round(float(counts.sum())), rank), ScoreWarning, stacklevel=2
+            )
+    return np.array([score for score, _ in found])
 
 
-def _of_moments(
+def _of_sums(
     counts: np.ndarray, sums: np.ndarray, products: np.ndarray, cut: float
-) -> float:
+) -> tuple[float, int]:
+    """Return the H-score and the rank of the features; NaN without an instance."""
     total = counts.sum()
     if not total > 0:
-        return float("nan")
+        return float("nan"), 0
     mean = sums.sum(axis=0) / total
     covariance = products / total - np.outer(mean, mean)
+    # A feature that only rounding varies is constant; the others get one size.
+    variance = np.diag(covariance)
+    steps = (4 * np.finfo(np.float32).eps * mean) ** 2
+    varies = variance > np.maximum(steps, 0)
+    factor = np.where(varies, 1 / np.sqrt(np.where(varies, variance, 1)), 0)
+    covariance = covariance * np.outer(factor, factor)
     present = counts > 0
-    means = sums[present] / counts[present, None] - mean
+    means = (sums[present] / counts[present, None] - mean) * factor
     between = (means * (counts[present] / total)[:, None]).T @ means
     values, vectors = np.linalg.eigh(covariance)
     kept = values > max(values[-1], 0) * cut
     turned = vectors[:, kept]
-    return float(np.sum((turned.T @ between * turned.T) / values[kept, None]))
+    score = np.sum((turned.T @ between * turned.T) / values[kept, None])
+    return float(score), int(kept.sum())
 
 
 def h_bounds(labels: np.ndarray, arrays: Mapping[str, AnyArray]) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Collection
 from typing import Literal
@@ -11,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from trfjax.arrays import check_probs, labelled_rows, safe_divide, safe_log
+from trfjax.arrays import Rows, labelled_rows, safe_divide, safe_log
 from trfjax.atoms.atoms import Atoms
+from trfjax.promotion import usual_promotion
 from trfjax.scores.spec import (
     OfSums,
     PerInstance,
@@ -21,11 +23,14 @@ from trfjax.scores.spec import (
     laws,
     minus_entropy,
 )
+from trfjax.scores.sums import PART, is_many
+from trfjax.simplex import check_probs, half_step
 from trfjax.typing import IGNORE, ArrayInput, Labels, Probs, Weights
 
 TOGETHER = 16  # resamples worked on at a time
 
 
+@usual_promotion
 def leep(
     source_probs: ArrayInput,
     target_labels: ArrayInput,
@@ -75,10 +80,13 @@ def leep(
     )  # fmt: skip
     probs = jax.nn.softmax(rows.features) if from_logits else rows.features
     if not from_logits:
-        check_probs(
+        probs = check_probs(
             "source_probs", probs, rows.weights,
             instead="Pass probabilities, or logits with from_logits=True.",
+            half=half_step(source_probs),
         )  # fmt: skip
+    if is_many(rows):
+        return _of_many(dataclasses.replace(rows, features=probs), reduction)
     return _leep(
         probs, rows.labels, rows.weights,
         num_classes=rows.num_classes, reduction=reduction,
@@ -98,13 +106,30 @@ def _leep(
     share = weights / weights.sum()
     member = jax.nn.one_hot(labels, num_classes, dtype=probs.dtype)
     joint = jnp.matmul((member * share[:, None]).T, probs, precision="highest")
-    given_z = safe_divide(joint, joint.sum(axis=0))  # (y, z)
+    given_z = safe_divide(joint, joint.sum(axis=0, keepdims=True))  # (y, z)
     explained = jnp.sum(given_z[labels] * probs, axis=1)
     if reduction == "prob":
         return jnp.sum(share * explained)
     # Its own probabilities enter the conditional, so `explained` is 0 only for a row
     # of weight 0, or by underflow.
     return jnp.sum(share * safe_log(explained))
+
+
+def _of_many(rows: Rows, reduction: str) -> Float[Array, ""]:
+    """Return what `_leep` does, added up in float64."""
+    probs, labels, weights = map(np.asarray, (rows.features, rows.labels, rows.weights))
+    joint = np.zeros((rows.num_classes, probs.shape[1]))
+    for z, column in enumerate(probs.T):
+        joint[:, z] = np.bincount(labels, weights * column, rows.num_classes)
+    given_z, total = _given(joint), 0.0
+    for start in range(0, len(labels), PART):
+        part = slice(start, start + PART)
+        explained = np.sum(given_z[labels[part]] * probs[part], axis=1)
+        if reduction == "log":
+            explained = np.log(np.where(explained > 0, explained, 1))
+        total += float(weights[part].astype(np.float64) @ explained)
+    mean = total / weights.sum(dtype=np.float64)
+    return jnp.asarray(mean, rows.features.dtype)
 
 
 def leep_of_atoms(

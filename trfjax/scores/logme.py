@@ -13,9 +13,10 @@ import numpy as np
 from jax.lax import stop_gradient
 from jaxtyping import Array, Bool, Float
 
-from trfjax.arrays import is_traced, labelled_rows
+from trfjax.arrays import Rows, is_traced, labelled_rows
 from trfjax.atoms.moments import Moments
 from trfjax.errors import ScoreWarning
+from trfjax.promotion import usual_promotion
 from trfjax.scores.evidence import (
     Spectrum,
     best_ratio,
@@ -23,13 +24,15 @@ from trfjax.scores.evidence import (
     reference_evidence,
 )
 from trfjax.scores.spec import OfSums, ScoreSpec, laws, unbounded
-from trfjax.scores.whitening import default_rcond, dot
+from trfjax.scores.sums import is_many, sums_of
+from trfjax.scores.whitening import default_rcond, dot, factor_of
 from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
 
 MODES = ("exact", "reference", "reference-2021")
 TOGETHER = 16  # resamples worked on at a time
 
 
+@usual_promotion
 def logme(
     features: ArrayInput,
     labels: ArrayInput,
@@ -90,12 +93,15 @@ def logme(
         ("features", "labels"), features, labels,
         num_classes=num_classes, weights=weights, ignore=ignore,
     )  # fmt: skip
-    found = _logme(
-        rows.features, rows.labels, rows.weights,
-        num_classes=rows.num_classes, mode=mode, intercept=intercept,
-    )  # fmt: skip
+    if is_many(rows):
+        found = _of_many(rows, mode=mode, intercept=intercept)
+    else:
+        found = _logme(
+            rows.features, rows.labels, rows.weights,
+            num_classes=rows.num_classes, mode=mode, intercept=intercept,
+        )  # fmt: skip
     if not is_traced(found.score):
-        n, d = float(rows.weights.sum()), rows.features.shape[1]
+        n, d = float(np.sum(rows.weights, dtype=float)), rows.features.shape[1]
         for problem in _problems(found, n, d, mode):
             warnings.warn(f"logme: {problem}", ScoreWarning, stacklevel=2)
     return found.score
@@ -142,9 +148,11 @@ def _logme(
     n = weights.sum()
     columns = jax.nn.one_hot(labels, num_classes, dtype=features.dtype)
     present = dot(weights, columns) > 0
+    if mode == "exact":  # which does not change when all features are scaled
+        features = features * factor_of(features, by_column=False)
     if intercept:
-        features = features - dot(weights / n, features)
-        columns = columns - dot(weights / n, columns)
+        features = features - dot(weights / n, features)[None]
+        columns = columns - dot(weights / n, columns)[None]
     root = jnp.sqrt(weights)[:, None]
     design, columns = root * features, root * columns
     left, size, right = jnp.linalg.svd(stop_gradient(design), full_matrices=False)
@@ -157,27 +165,79 @@ def _logme(
         # Both terms have the derivative they would have at fixed t: q(t) is the
         # minimum over m of |Fm - y|^2 + t |m|^2, and d log det(F^T F + t I) is
         # 2 <F (F^T F + t I)^-1, dF>. Singular vectors need no derivative.
-        ridge = size[:, None] / (size[:, None] ** 2 + t)  # (k, c)
+        ridge = size[:, None] / (size[:, None] ** 2 + t[None])  # (k, c)
         m = dot(right.T, ridge * coordinates)
         misfit = jnp.sum(jnp.square(dot(design, m) - columns), axis=0)
         misfit += t * jnp.sum(jnp.square(m), axis=0)
-        share = present / present.sum()
+        share = present.astype(n.dtype) / present.sum().astype(n.dtype)
         pull = dot(left * dot(ridge, share), right)
         bound = -0.5 * jnp.sum(share * jnp.log(jnp.where(present, misfit, 1)))
         bound -= jnp.sum(pull * design) / n
     else:
-        value = jax.vmap(
-            lambda along, rest: reference_evidence(
-                problem._replace(along=along, rest=rest), d=design.shape[1], mode=mode
-            )
-        )(problem.along, problem.rest)
+        value = _references(problem, d=design.shape[1], mode=mode)
         lowest = highest = jnp.zeros_like(present)
         bound = jnp.zeros_like(n)
-    score = jnp.sum(jnp.where(present, value, 0)) / present.sum()
-    if intercept:
-        score = jnp.where(present.sum() > 1, score, jnp.nan)
+    score = _over_classes(value, present, intercept=intercept)
     score = stop_gradient(score) + (bound - stop_gradient(bound))
     return _LogME(score, present, lowest & present, highest & present)
+
+
+def _over_classes(value: Array, present: Array, *, intercept: bool) -> Array:
+    """Return the mean over the classes that occur; NaN where none can be explained."""
+    count = present.sum()
+    score = jnp.sum(jnp.where(present, value, 0)) / count.astype(value.dtype)
+    return jnp.where(count > 1, score, jnp.nan) if intercept else score
+
+
+def _of_many(rows: Rows, *, mode: str, intercept: bool) -> _LogME:
+    """Return what `_logme` does, from sums in float64."""
+    found = sums_of(rows, centred=intercept, by_column=False)
+    values, along, rest = _spectrum(found.counts, found.sums, found.products)
+    if intercept:
+        n = found.counts.sum()
+        rest = np.maximum(rest - found.counts**2 / n, 0)
+    present = jnp.asarray(found.counts > 0)
+    parts = (values, along, rest, found.counts.sum())
+    problem = Spectrum(*(jnp.asarray(part, rows.features.dtype) for part in parts))
+    d = rows.features.shape[1]
+    return _of_spectrum(problem, present, d=d, mode=mode, intercept=intercept)
+
+
+@functools.partial(jax.jit, static_argnames=("d", "mode", "intercept"))
+def _of_spectrum(
+    problem: Spectrum, present: Array, *, d: int, mode: str, intercept: bool
+) -> _LogME:
+    lowest = highest = jnp.zeros_like(present)
+    if mode == "exact":
+        t, lowest, highest = best_ratio(problem)
+        value = evidence(problem, t)
+    else:
+        value = _references(problem, d=d, mode=mode)
+    score = _over_classes(value, present, intercept=intercept)
+    return _LogME(score, present, lowest & present, highest & present)
+
+
+def _spectrum(
+    counts: np.ndarray, sums: np.ndarray, products: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return eigenvalues `(k,)`, `along` `(c, k)` and `rest` `(c,)` of sums."""
+    values, vectors = np.linalg.eigh(products)
+    # Rounding fakes eigenvalues below this; their directions hold nothing.
+    kept = values > max(values[-1], 0) * default_rcond(len(values)) ** 2
+    values, turned = values[kept][::-1], (sums @ vectors[:, kept])[:, ::-1]
+    along = turned**2 / values
+    rest = np.maximum(counts - along.sum(axis=1), 0)
+    room = len(kept) - len(values)  # one shape for all
+    return np.pad(values, (0, room)), np.pad(along, ((0, 0), (0, room))), rest
+
+
+def _references(problem: Spectrum, *, d: int, mode: str) -> Float[Array, " c"]:
+    def one(along: Array, rest: Array) -> Array:
+        return reference_evidence(
+            problem._replace(along=along, rest=rest), d=d, mode=mode
+        )
+
+    return jax.vmap(one)(problem.along, problem.rest)
 
 
 def logme_of_moments(
@@ -193,15 +253,7 @@ def logme_of_moments(
     """
     found = []
     for counts, sums, products in zip(*moments.pooled(multiplicities), strict=True):
-        values, vectors = np.linalg.eigh(products)
-        # Rounding fakes eigenvalues below this; their directions hold nothing.
-        kept = values > max(values[-1], 0) * default_rcond(len(values)) ** 2
-        values, turned = values[kept], sums @ vectors[:, kept]
-        along = turned**2 / values
-        rest = np.maximum(counts - along.sum(axis=1), 0)
-        room = len(kept) - len(values)  # one shape for all resamples
-        values = np.pad(values[::-1], (0, room))
-        along = np.pad(along[:, ::-1], ((0, 0), (0, room)))
+        values, along, rest = _spectrum(counts, sums, products)
         found.append((values, along, rest, counts.sum(), counts > 0))
     if not found:
         return np.zeros(0)

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from trfjax.arrays import as_labels, index_labels, row_weights
+from trfjax.arrays import as_labels, index_labels, is_traced, row_weights
+from trfjax.promotion import usual_promotion
 from trfjax.scores.spec import (
     OfSums,
     PerInstance,
@@ -22,7 +23,10 @@ from trfjax.scores.spec import (
 from trfjax.transport.conditional import entropy_given_rows
 from trfjax.typing import IGNORE, ArrayInput, Labels, Weights
 
+PART = 2**23  # rows that are counted in one float32 cell
 
+
+@usual_promotion
 def nce(
     source_labels: ArrayInput,
     target_labels: ArrayInput,
@@ -70,6 +74,12 @@ def nce(
         setting="num_source_classes",
     )  # fmt: skip
     y, targets = index_labels("target_labels", target, known, num_classes, ignore)
+    if not is_traced(z, y, known):
+        counts = _exact_counts(
+            *map(np.asarray, (z, y, known)), len(sources), len(targets)
+        )
+        value = nce_of_counts(counts[None], np.ones((1, 1)))[0]
+        return jnp.asarray(value, known.dtype)
     return _nce(
         jnp.asarray(z, jnp.int32), jnp.asarray(y, jnp.int32), jnp.asarray(known),
         sources=len(sources), targets=len(targets),
@@ -86,6 +96,19 @@ def _nce(
     )
 
 
+def _exact_counts(
+    source: np.ndarray,
+    target: np.ndarray,
+    weights: np.ndarray,
+    sources: int,
+    targets: int,
+) -> np.ndarray:
+    """Return the weighted contingency table in float64, exact at any size."""
+    place = source.astype(np.int64) * targets + target
+    counts = np.bincount(place, weights, sources * targets)
+    return counts.reshape(sources, targets)
+
+
 def label_counts(
     source: Int[Array, " n"],
     target: Int[Array, " n"],
@@ -95,8 +118,13 @@ def label_counts(
     targets: int,
 ) -> Float[Array, "s t"]:
     """Return the weighted contingency table of two labellings."""
-    cells = jnp.zeros(sources * targets, weights.dtype)
-    return cells.at[source * targets + target].add(weights).reshape(sources, targets)
+    # In float32 a cell stops at 2^24, so no part has more rows than that.
+    parts = -(-len(source) // PART)
+    part = jnp.arange(len(source)) // PART
+    cells = jnp.zeros(parts * sources * targets, weights.dtype)
+    place = (part * sources + source) * targets + target
+    counts = cells.at[place].add(weights)
+    return counts.reshape(parts, sources, targets).sum(axis=0)
 
 
 def nce_of_counts(

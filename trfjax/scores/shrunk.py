@@ -15,8 +15,10 @@ from jaxtyping import Array, Float
 
 from trfjax.arrays import is_traced, labelled_rows, safe_divide
 from trfjax.errors import ScoreWarning
+from trfjax.promotion import usual_promotion
 from trfjax.scores.hscore import h_bounds
 from trfjax.scores.spec import ScoreSpec, laws
+from trfjax.scores.sums import Sums, is_many, sums_of
 from trfjax.scores.whitening import (
     centre,
     decompose,
@@ -27,6 +29,7 @@ from trfjax.scores.whitening import (
 from trfjax.typing import IGNORE, AnyArray, ArrayInput, Features, Labels, Weights
 
 
+@usual_promotion
 def shrunk_h_score(
     features: ArrayInput,
     labels: ArrayInput,
@@ -77,10 +80,13 @@ def shrunk_h_score(
         ("features", "labels"), features, labels,
         num_classes=num_classes, weights=weights, ignore=ignore,
     )  # fmt: skip
-    found = _shrunk_h_score(
-        rows.features, rows.labels, rows.weights,
-        num_classes=rows.num_classes, ddof=ddof,
-    )  # fmt: skip
+    if is_many(rows):
+        found = _of_sums(sums_of(rows, centred=True, by_column=False), ddof)
+    else:
+        found = _shrunk_h_score(
+            rows.features, rows.labels, rows.weights,
+            num_classes=rows.num_classes, ddof=ddof,
+        )  # fmt: skip
     if not is_traced(found.score) and float(found.intensity) == 1:
         warnings.warn(
             "shrunk_h_score: the shrinkage intensity is 1 (features near isotropic for "
@@ -117,6 +123,27 @@ def _shrunk_h_score(
     scale = n / (n - 1) if ddof == "reference" else 1
     score = scale * with_gradient_of(value, (1 - intensity) * bound)
     return _Shrunk(score, intensity)
+
+
+def _of_sums(found: Sums, ddof: str) -> _Shrunk:
+    """Return what `_shrunk_h_score` does, from sums in float64."""
+    n, d = found.counts.sum(), len(found.products)
+    covariance = found.products / n
+    level = np.trace(covariance) / d
+    delta = np.sum((covariance - level * np.eye(d)) ** 2) / d
+    beta = (found.fourth / n - np.sum(covariance**2)) / (n * d)
+    intensity = (
+        0.0 if d == 1 else min(max(beta / delta if delta > 0 else 1.0, 0.0), 1.0)
+    )
+    if level == 0:
+        return _Shrunk(jnp.zeros(()), jnp.zeros(()))
+    present = found.counts > 0
+    means = found.sums[present] / found.counts[present, None]
+    between = (means * (found.counts[present] / n)[:, None]).T @ means
+    mixed = (1 - intensity) * covariance + intensity * level * np.eye(d)
+    value = (1 - intensity) * np.trace(np.linalg.pinv(mixed, hermitian=True) @ between)
+    value *= n / (n - 1) if ddof == "reference" else 1
+    return _Shrunk(jnp.asarray(value), jnp.asarray(intensity))
 
 
 def shrinkage(

@@ -20,15 +20,41 @@ def default_rcond(d: int, *, exact: bool = False) -> float:
 
 
 def centre(
-    features: Features, labels: Labels, weights: Weights, num_classes: int
+    features: Features,
+    labels: Labels,
+    weights: Weights,
+    num_classes: int,
+    *,
+    by_column: bool = False,
 ) -> tuple[Float[Array, " n"], Float[Array, "n d"], Float[Array, "n c"]]:
-    """Return shares, centred features and the centred one-hot labels over sqrt(pi)."""
+    """Return shares, centred features and the centred one-hot labels over sqrt(pi).
+
+    The centred features are scaled to a size of about 1, all together or every column
+    for itself, so that no product of them leaves the range of their type.
+    """
     share = weights / weights.sum()
+    features = features * factor_of(features, by_column=by_column)
     centred = centre_rows(features, share)
+    centred = centred * factor_of(centred, by_column=by_column)
     onehot = jax.nn.one_hot(labels, num_classes, dtype=features.dtype)
     prior = dot(share, onehot)
     # An absent class has a column of zeros.
-    return share, centred, safe_divide(onehot - prior, jnp.sqrt(prior))
+    member = safe_divide(onehot - prior[None], jnp.sqrt(prior)[None])
+    return share, centred, member
+
+
+def factor_of(values: Float[Array, "n d"], *, by_column: bool) -> Float[Array, "1 d"]:
+    """Return the powers of two that bring values to a size of about 1, held constant.
+
+    Multiplying by a power of two rounds nothing.
+    """
+    info = jnp.finfo(values.dtype)
+    axis = 0 if by_column else None
+    largest = jnp.max(jnp.abs(stop_gradient(values)), axis=axis, keepdims=True)
+    exponent = -jnp.frexp(largest)[1]
+    exponent = jnp.clip(exponent, int(info.minexp), int(info.maxexp) - 2)
+    factor = jnp.ldexp(jnp.ones_like(largest), exponent)
+    return jnp.broadcast_to(factor, (1, values.shape[1]))
 
 
 def decompose(

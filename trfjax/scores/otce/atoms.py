@@ -17,6 +17,7 @@ from trfjax.scores.otce.result import (
     OtceResult,
     Quantisation,
     not_converged,
+    unknown,
 )
 from trfjax.transport.conditional import entropy_given_rows
 from trfjax.transport.joint import Transport, couple
@@ -233,7 +234,7 @@ def _result(
     )  # fmt: skip
     return OtceResult(
         score=-value, task_difference=value, domain_difference=away,
-        standard_error=jnp.full_like(value, jnp.nan), label_joint=joint,
+        standard_error=unknown(value.dtype), label_joint=joint,
         marginal_error=found.marginal_error, converged=found.converged,
         epsilon=jnp.asarray(epsilon, joint.dtype), draws=draws,
         num_samples=(source.pixels, target.pixels), feature_space=feature_space,

@@ -14,8 +14,9 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from trfjax.arrays import Rows, check_probs, is_traced, labelled_rows
+from trfjax.arrays import Rows, is_traced, labelled_rows
 from trfjax.errors import ScoreWarning
+from trfjax.numbers import as_count, as_key
 from trfjax.scores.otce.result import (
     OtceDraws,
     OtceResult,
@@ -24,6 +25,7 @@ from trfjax.scores.otce.result import (
     not_converged,
 )
 from trfjax.scores.spec import Setting
+from trfjax.simplex import check_probs, half_step
 from trfjax.transport.conditional import entropy_given_rows
 from trfjax.transport.exact import exact_joint
 from trfjax.transport.joint import Transport, couple_many
@@ -80,7 +82,8 @@ def score_draws(
     source, target = check_sides(
         source_side, target_side, feature_space=feature_space, ignore=ignore
     )
-    counts = _check_numbers(source, target, num_samples, repeats, epsilon, solver)
+    repeats = as_count("repeats", repeats)
+    counts = _check_numbers(source, target, num_samples, epsilon, solver)
     sides = [
         (rows.features, rows.labels, rows.weights, jnp.arange(len(rows.labels)))
         for rows in (source, target)
@@ -90,7 +93,7 @@ def score_draws(
         sides = [_without_ignored(side) for side in sides]
         repeats = _useful_repeats(source, target, counts, repeats)
     problems, rows = draw_problems(
-        sides[0], sides[1], jax.random.key(key) if isinstance(key, int) else key,
+        sides[0], sides[1], as_key(key),
         counts=counts, repeats=repeats,
         classes=(source.num_classes, target.num_classes),
     )  # fmt: skip
@@ -136,11 +139,15 @@ def check_sides(
             num_classes=classes, ignore=ignore,
         )  # fmt: skip
         if feature_space == "probs":
-            check_probs(
-                f"{name}_features", rows.features, rows.weights,
+            probs = check_probs(
+                f"{name}_features",
+                rows.features,
+                rows.weights,
                 instead="Apply a softmax, or say what they are with "
                 "feature_space='logits' or 'penultimate'.",
-            )  # fmt: skip
+                half=half_step(features),
+            )
+            rows = dataclasses.replace(rows, features=probs)
         sides.append(rows)
     widths = [rows.features.shape[1] for rows in sides]
     if widths[0] != widths[1]:
@@ -155,14 +162,11 @@ def _check_numbers(
     source: Rows,
     target: Rows,
     num_samples: int,
-    repeats: int,
     epsilon: Any,
     solver: str,
 ) -> tuple[int, int]:
     """Check the settings; return how many instances each side gives to a draw."""
-    for name, value in (("num_samples", num_samples), ("repeats", repeats)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name}: {value!r} is not a positive int")
+    num_samples = as_count("num_samples", num_samples)
     if not is_traced(epsilon) and not (np.isfinite(epsilon) and epsilon > 0):
         raise ValueError(f"epsilon: {epsilon!r} is not a positive number")
     if solver not in ("fast", "ott", "exact"):

@@ -9,6 +9,7 @@ import numpy as np
 
 from trfjax.arrays import as_float
 from trfjax.errors import ScoreWarning
+from trfjax.promotion import usual_promotion
 from trfjax.typing import ArrayInput
 
 TERMS = ("domain_difference", "task_difference")
@@ -48,6 +49,7 @@ class FullOtce:
         return np.asarray(values)
 
 
+@usual_promotion
 def fit_otce(
     domain_difference: ArrayInput,
     task_difference: ArrayInput,

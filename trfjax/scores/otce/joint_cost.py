@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from trfjax.arrays import is_traced, safe_divide
+from trfjax.promotion import usual_promotion
 from trfjax.scores.otce.draws import SETTINGS, mean_cost, score_draws
 from trfjax.scores.otce.otce import trial
 from trfjax.scores.otce.resampled import resampled_draws
@@ -27,6 +28,7 @@ LabelDistance: TypeAlias = Literal["exact", "entropic", "gaussian", "means"]
 CLASS_SAMPLES = 256  # instances of a class its cloud is made of, where one is needed
 
 
+@usual_promotion
 def jc_otce(
     source_features: ArrayInput,
     source_labels: ArrayInput,

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
+from trfjax.promotion import usual_promotion
 from trfjax.scores.otce.atoms import otce_atoms, otce_atoms_replicates
 from trfjax.scores.otce.draws import SETTINGS, score_draws
 from trfjax.scores.otce.pixels import fit_pixels, pixel_otce
@@ -25,6 +26,7 @@ from trfjax.transport.problem import Settings
 from trfjax.typing import IGNORE, ArrayInput, FeatureSpace, PRNGKeyArray
 
 
+@usual_promotion
 def otce(
     source_features: ArrayInput,
     source_labels: ArrayInput,
