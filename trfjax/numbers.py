@@ -54,8 +54,8 @@ def as_ignored(ignore: Any) -> np.ndarray:
     Raises:
         TypeError: neither an integer nor several.
     """
-    several = isinstance(ignore, Collection) and np.ndim(ignore) != 0
-    several = several and not isinstance(ignore, str | bytes)
+    scalar = getattr(ignore, "ndim", 1) == 0 or isinstance(ignore, str | bytes)
+    several = isinstance(ignore, Collection) and not scalar
     values = list(ignore) if several else [ignore]
     whole = [as_count("ignore", value, least=-(2**63)) for value in values]
     return np.asarray(whole, np.int64)

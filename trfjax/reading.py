@@ -124,6 +124,11 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def printable(text: str) -> str:
+    """Return `text` without characters that could steer a terminal."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
 def parse_json(path: str | Path, text: str | bytes, kind: type[T] | Any = Any) -> T:
     """Return the value of strict JSON, of the type asked for.
 

@@ -41,6 +41,6 @@ def _remedy(name: str, shape: tuple[int, ...], labels: tuple[int, ...]) -> str:
         return f"The rows seem to be columns: pass {name}.T."
     if len(shape) == 2 and labels in ((shape[0], 1), (1, shape[0])):
         return "Pass the labels as one axis: labels.reshape(-1)."
-    if len(shape) == 4 and len(labels) == 3:
+    if len(shape) == 4:
         return "Resize the labels (nearest neighbour) to the feature grid first."
     return "Give every instance one label."

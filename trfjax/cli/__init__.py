@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -15,23 +16,43 @@ import tyro
 import yaml
 
 from trfjax.cli.commands import COMMANDS
+from trfjax.cli.streams import neutral_streams
+from trfjax.reading import read_yaml
 
 USAGE = 2
 FAILED_CELLS = 3
 INTERRUPTED = 130
+CLOSED_PIPE = 141  # as the shell reports what SIGPIPE ends
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
+    code = run(list(sys.argv[1:] if argv is None else argv))
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = CLOSED_PIPE
+    if code == CLOSED_PIPE:  # nothing is left to be written to it at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if code == INTERRUPTED:  # the runtime may be compiling, and crash when it is ended
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(argv: list[str]) -> int:
     """Run the command line; return the exit code.
 
     0 done, 1 internal error, 2 usage or input error, 3 finished with failed cells,
-    130 interrupted.
+    130 interrupted, 141 nobody reads what is printed.
     """
+    try:
+        return _run(argv)
+    except BrokenPipeError:
+        return CLOSED_PIPE
+
+
+def _run(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(overview())
         return 0 if argv else USAGE
@@ -50,31 +71,64 @@ def run(argv: list[str]) -> int:
         return USAGE
     debug = "--debug" in rest
     rest = [word for word in rest if word != "--debug"]
+    return _command(name, rest, debug=debug)
+
+
+def _command(name: str, rest: list[str], *, debug: bool) -> int:
+    """Run one command and say what went wrong."""
     try:
         config = configure(name, rest)
         if config is None:
             return 0
         module = importlib.import_module(f"trfjax.cli.{name}")
-        return int(module.run(config) or 0)
+        with neutral_streams():  # the help before may have colours
+            return int(module.run(config) or 0)
     except SystemExit as stop:  # from the argument parser
         return stop.code if isinstance(stop.code, int) else USAGE
     except KeyboardInterrupt:
         print("\ninterrupted; what was finished is kept", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        raise
     except (ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
         if debug:
             raise
-        print(f"trfjax {name}: {_message(error)}", file=sys.stderr)
+        _say(f"trfjax {name}: {_message(error)}")
         return USAGE
     except Exception as error:
         if debug:
             raise
-        print(
+        if problem := _no_platform():
+            _say(f"trfjax {name}: {problem}")
+            return USAGE
+        _say(
             f"trfjax {name}: internal error: {type(error).__name__}: {error}\n"
-            "Run again with --debug for the traceback.",
-            file=sys.stderr,
+            "Run again with --debug for the traceback."
         )
         return 1
+
+
+def _say(text: str) -> None:
+    with neutral_streams():
+        print(text, file=sys.stderr)
+
+
+def _no_platform() -> str:
+    """Say that JAX has no device, where that is so."""
+    chosen = os.environ.get("JAX_PLATFORMS")
+    if not chosen:
+        return ""
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        return (
+            f"JAX_PLATFORMS={chosen}: JAX finds no such device ({first}). Unset it, or "
+            "install JAX for the device."
+        )
+    return ""
 
 
 def _message(error: BaseException) -> str:
@@ -144,11 +198,9 @@ def read_config(path: Path, command: type[Any]) -> Any:
     """Read options from YAML; unknown keys are errors with their place."""
     if not path.is_file():
         raise FileNotFoundError(f"--config: {path}: no such file")
+    fields = read_yaml(path)
     try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
         return msgspec.convert({} if fields is None else fields, command)
     except msgspec.ValidationError as error:
         known = ", ".join(field.name for field in msgspec.structs.fields(command))
         raise ValueError(f"{path}: {error}; the options are {known}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not valid YAML: {error}") from error

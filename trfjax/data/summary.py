@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from trfjax.data.dataset import Dataset, Example, spread
 from trfjax.data.labels import LabelMap
+from trfjax.reading import printable as printable
 
 RGB = tuple[int, int, int]
 _IGNORED: RGB = (0, 0, 0)
@@ -89,11 +90,6 @@ class Summary:
 
     def __str__(self) -> str:
         return self.table()
-
-
-def printable(text: str) -> str:
-    """Return `text` without characters that could steer a terminal."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def summarise(dataset: Dataset) -> Summary:

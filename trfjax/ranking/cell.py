@@ -10,6 +10,7 @@ import numpy as np
 
 from trfjax.errors import DataError
 from trfjax.files import strict
+from trfjax.reading import converted
 from trfjax.statistics.interval import IntervalMethod, image_interval
 
 SCHEMA = 3
@@ -80,9 +81,10 @@ def cell_of(record: Any, path: str | Path) -> Cell:
         values = {name: record[name] for name in names}
     except KeyError as error:
         raise DataError(path, f"the field {error} is missing; remove it") from error
+    unknown = float("nan")  # null in JSON
     for name in ("score", "standard_error"):
-        values[name] = float("nan") if values[name] is None else values[name]
+        values[name] = unknown if values[name] is None else values[name]
     for name in ("replicates", "left_out"):
-        values[name] = tuple(float("nan") if v is None else v for v in values[name])
-    values["warnings"] = tuple(values["warnings"])
-    return Cell(**values)
+        if isinstance(values[name], list):
+            values[name] = [unknown if v is None else v for v in values[name]]
+    return converted(path, values, Cell)

@@ -13,6 +13,7 @@ import numpy as np
 from trfjax.errors import DataError, missing_extra
 from trfjax.files import atomic_path, read_json, write_json, write_text
 from trfjax.ranking.cell import Cell, cell_of
+from trfjax.reading import converted, printable
 from trfjax.statistics.interval import image_interval
 
 COLUMNS: tuple[str, ...] = (
@@ -189,22 +190,21 @@ def read_ranking(path: str | Path) -> Ranking:
     """
     found = read_json(path)
     names = [field.name for field in dataclasses.fields(Ranking)]
-    if not isinstance(found, dict) or not set(names) <= set(found):
+    if not set(names) <= set(found):
         raise DataError(path, "not a ranking; rank again")
-    classes = {name: tuple(c) for name, c in found["source_classes"].items()}
-    return Ranking(
-        found["target"], tuple(found["metrics"]),
-        tuple(cell_of(record, path) for record in found["cells"]),
-        found["settings"], found["versions"], classes,
-        tuple(found["target_classes"]), found["seconds"],
-    )  # fmt: skip
+    records = converted(path, found["cells"], list[dict[str, Any]])
+    whole = {name: found[name] for name in names} | {"cells": []}
+    plain: Ranking = converted(path, whole, Ranking)
+    cells = tuple(cell_of(record, path) for record in records)
+    return dataclasses.replace(plain, cells=cells)
 
 
 def _safe_text(value: Any) -> Any:
-    """Keep a spreadsheet from taking a name for a formula."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@"):
-        return "'" + value
-    return value
+    """Keep a spreadsheet from taking a name for a formula, or for several rows."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return "'" + text if text[:1] in ("=", "+", "-", "@") else text
 
 
 def _lines(ranking: Ranking) -> list[str]:
@@ -217,6 +217,10 @@ def _lines(ranking: Ranking) -> list[str]:
     for place, cell in enumerate(ranking.column(first), start=1):
         if cell.status == "failed":
             failures.append(f"  {cell.source}: {cell.error}")
+            continue
+        if np.isnan(cell.score):
+            reason = "; ".join(cell.warnings) or "the score has no value here"
+            failures.append(f"  {cell.source}: undefined ({reason})")
             continue
         low, high = cell.interval()
         error = cell.standard_error

@@ -104,7 +104,7 @@ def _exact_counts(
     targets: int,
 ) -> np.ndarray:
     """Return the weighted contingency table in float64, exact at any size."""
-    place = source.astype(np.int64) * targets + target
+    place = source.astype(np.int64) * targets + target.astype(np.int64)
     counts = np.bincount(place, weights, sources * targets)
     return counts.reshape(sources, targets)
 

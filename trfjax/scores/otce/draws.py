@@ -25,6 +25,7 @@ from trfjax.scores.otce.result import (
     not_converged,
 )
 from trfjax.scores.spec import Setting
+from trfjax.scores.whitening import factor_of
 from trfjax.simplex import check_probs, half_step
 from trfjax.transport.conditional import entropy_given_rows
 from trfjax.transport.exact import exact_joint
@@ -97,6 +98,9 @@ def score_draws(
         counts=counts, repeats=repeats,
         classes=(source.num_classes, target.num_classes),
     )  # fmt: skip
+    size = jnp.ones((), problems.source.dtype)
+    if relative_epsilon and solver != "exact":
+        problems, size = _sized(problems)
     surplus = None
     if ground is not None:
         problems, surplus = ground(problems)
@@ -107,6 +111,8 @@ def score_draws(
     draws, used = run(
         problems, rows, surplus, epsilon, relative=relative_epsilon, settings=settings
     )
+    away = draws.domain_difference / size / size
+    draws, used = dataclasses.replace(draws, domain_difference=away), used / size / size
     result = average(
         draws, used, num_samples=counts, feature_space=feature_space, solver=solver,
         source_classes=source.classes, target_classes=target.classes,
@@ -114,6 +120,15 @@ def score_draws(
     if not is_traced(result.converged) and not result.converged:
         warnings.warn(not_converged(result), ScoreWarning, stacklevel=3)
     return result
+
+
+def _sized(problems: Problem) -> tuple[Problem, Array]:
+    """Scale both clouds to a size of about 1, so that no square leaves the range."""
+    clouds = (problems.source, problems.target)
+    largest = jnp.stack([jnp.max(jnp.abs(cloud)) for cloud in clouds])
+    size = factor_of(largest[None], by_column=False)[0, 0]
+    source, target = (cloud * size for cloud in clouds)
+    return dataclasses.replace(problems, source=source, target=target), size
 
 
 def _without_ignored(side: tuple[Array, ...]) -> tuple[Array, ...]:
