@@ -10,18 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # The rooms in the order of data: a file imports rooms of its own floor or below.
 FLOORS = (
-    {
-        "typing",
-        "errors",
-        "lazy",
-        "numbers",
-        "shapes",
-        "simplex",
-        "reading",
-        "npy",
-        "files",
-    }
-    | {"arrays", "trees", "state", "store", "lock"},
+    {"typing", "errors", "lazy", "promotion", "numbers", "shapes", "simplex"}
+    | {"reading", "npy", "files", "arrays", "trees", "state", "store", "lock"},
     {"data"},
     {"models"},
     {"atoms", "transport", "statistics"},
