@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from trfjax.arrays import is_traced, labelled_rows, to_array
 from trfjax.errors import ScoreWarning
+from trfjax.promotion import usual_promotion
 from trfjax.scores.images import image_index
 from trfjax.scores.spec import ScoreSpec, laws, unbounded
 from trfjax.statistics.resamples import Resamples
@@ -210,6 +211,7 @@ class _Compared:
     tables: CcfvTables
 
 
+@usual_promotion
 def _of_one_layer(
     features: ArrayInput, images: ArrayInput, labels: ArrayInput, **settings: Any
 ) -> _Compared:

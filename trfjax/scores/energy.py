@@ -9,11 +9,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from trfjax.promotion import usual_promotion
 from trfjax.scores.spec import ScoreSpec, laws, unbounded
 from trfjax.scores.unlabelled import unlabelled_rows
 from trfjax.typing import IGNORE, ArrayInput, Weights
 
 
+@usual_promotion
 def energy(
     source_logits: ArrayInput,
     labels: ArrayInput | None = None,

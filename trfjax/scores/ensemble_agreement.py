@@ -5,8 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from trfjax.arrays import check_probs
 from trfjax.scores.unlabelled import unlabelled_rows
+from trfjax.simplex import check_probs, half_step
 from trfjax.typing import ArrayInput
 
 
@@ -50,8 +50,15 @@ def ensemble_agreement(
             f"ensemble_probs: {sides[1].features.shape} differs from probs "
             f"{sides[0].features.shape}; candidates need the same classes and instances"
         )
-    for name, side in zip(("probs", "ensemble_probs"), sides, strict=True):
-        check_probs(name, side.features, side.weights, instead="Pass a softmax.")
+    given = (("probs", probs), ("ensemble_probs", ensemble_probs))
+    for (name, value), side in zip(given, sides, strict=True):
+        check_probs(
+            name,
+            side.features,
+            side.weights,
+            instead="Pass a softmax.",
+            half=half_step(value),
+        )
     same = [side.features.argmax(axis=1) for side in sides]
     counts = sides[0].weights
     return jnp.sum(counts * (same[0] == same[1])) / counts.sum()

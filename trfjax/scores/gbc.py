@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from trfjax.arrays import labelled_rows, safe_divide
+from trfjax.promotion import usual_promotion
 from trfjax.scores.classwise import ByClass, by_class, dot, scatter
 from trfjax.scores.spec import ScoreSpec, laws
 from trfjax.typing import IGNORE, AnyArray, ArrayInput, Features, Labels, Weights
@@ -20,6 +21,7 @@ from trfjax.typing import IGNORE, AnyArray, ArrayInput, Features, Labels, Weight
 COVARIANCES = ("diagonal", "spherical", "full")
 
 
+@usual_promotion
 def gbc(
     features: ArrayInput,
     labels: ArrayInput,

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from trfjax.arrays import is_traced, labelled_rows, to_array
 from trfjax.errors import ScoreWarning
+from trfjax.promotion import usual_promotion
 from trfjax.scores.classwise import dot
 from trfjax.scores.images import (
     Judged,
@@ -27,6 +28,7 @@ from trfjax.scores.images import (
 )
 from trfjax.scores.spec import ScoreSpec, laws
 from trfjax.scores.thinning import check_limit, thinned
+from trfjax.scores.whitening import factor_of
 from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
 
 BLOCK = 512  # instances whose distances to all others are held at a time
@@ -179,6 +181,8 @@ def neighbour_votes(
 ) -> tuple[Int[Array, " n"], Array]:
     """Return the class that the neighbours vote for, and whether there are any."""
     share = weights / weights.sum()
+    # Neighbours do not change with the scale; squares leave the range.
+    features = features * factor_of(features, by_column=False)
     rows = features - dot(share, features) if not cosine else features
     squares = jnp.sum(jnp.square(rows), axis=1)
     if cosine:
@@ -201,6 +205,7 @@ def neighbour_votes(
     return lax.map(vote, (rows, squares, image), batch_size=BLOCK)
 
 
+@usual_promotion
 def _judged(
     features: ArrayInput, images: ArrayInput, labels: ArrayInput, **settings: Any
 ) -> Judged:

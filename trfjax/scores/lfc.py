@@ -12,15 +12,18 @@ from jaxtyping import Array, Float
 
 from trfjax.arrays import labelled_rows
 from trfjax.atoms.moments import Moments
+from trfjax.promotion import usual_promotion
 from trfjax.scores.alignment import (
     AlignmentSums,
     alignment_sums,
     feature_label_cosine,
 )
 from trfjax.scores.spec import OfSums, ScoreSpec, laws
+from trfjax.scores.whitening import factor_of
 from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
 
 
+@usual_promotion
 def lfc(
     features: ArrayInput,
     labels: ArrayInput,
@@ -90,6 +93,8 @@ def lfc_core(
     centring: str = "mean",
 ) -> Float[Array, ""]:
     """Return LFC of indexed labels; rows of weight 0 count for nothing."""
+    # The cosine does not change with the scale; its fourth powers leave the range.
+    features = features * factor_of(features, by_column=False)
     sums = alignment_sums(features, labels, weights, num_classes)
     return feature_label_cosine(sums, double=centring == "double")
 

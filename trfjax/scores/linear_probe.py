@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from trfjax.arrays import Rows, is_traced, labelled_rows, to_array
 from trfjax.errors import ScoreWarning
+from trfjax.promotion import usual_promotion
 from trfjax.scores.images import (
     Judged,
     Measure,
@@ -227,6 +228,7 @@ def _judge(part: _Part, probe: Ridge) -> tuple[np.ndarray, ...]:
     )
 
 
+@usual_promotion
 def _judged(
     features: ArrayInput, images: ArrayInput, labels: ArrayInput, **settings: Any
 ) -> Judged:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from trfjax.arrays import as_labels, index_labels, row_weights
+from trfjax.promotion import usual_promotion
 from trfjax.scores.nce import label_counts
 from trfjax.scores.spec import OfSums, ScoreSpec, laws
 from trfjax.typing import IGNORE, AnyArray, ArrayInput
@@ -123,6 +124,7 @@ def max_h_score_of_counts(
     return np.sum(np.square(joint - sides) / safe, axis=(1, 2))
 
 
+@usual_promotion
 def _of_predictions(
     predictions: ArrayInput,
     labels: ArrayInput,

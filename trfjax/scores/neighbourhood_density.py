@@ -9,6 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from trfjax.arrays import safe_divide
+from trfjax.promotion import usual_promotion
 from trfjax.scores.classwise import dot
 from trfjax.scores.spec import ScoreSpec, laws
 from trfjax.scores.thinning import check_limit, thinned
@@ -18,6 +19,7 @@ from trfjax.typing import ArrayInput, Features, Weights
 BLOCK = 512  # instances whose similarities to all others are held at a time
 
 
+@usual_promotion
 def neighbourhood_density(
     features: ArrayInput,
     *,

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from trfjax.arrays import is_traced, labelled_rows
 from trfjax.errors import ScoreWarning
+from trfjax.promotion import usual_promotion
 from trfjax.scores.leep import leep
 from trfjax.scores.mixture import fit_mixture, principal
 from trfjax.scores.spec import ScoreSpec, entropy_bounds, laws, minus_entropy
@@ -112,6 +113,7 @@ class Clustered:
     settled: bool
 
 
+@usual_promotion
 def clustered(
     features: ArrayInput,
     labels: ArrayInput,

@@ -7,13 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from trfjax.arrays import check_probs
 from trfjax.atoms.moments import Moments
+from trfjax.promotion import usual_promotion
 from trfjax.scores.spec import OfSums, ScoreSpec, laws
 from trfjax.scores.unlabelled import unlabelled_rows
+from trfjax.simplex import check_probs, half_step
 from trfjax.typing import ArrayInput, Probs, Weights
 
 
+@usual_promotion
 def nuclear_norm(
     probs: ArrayInput, *, weights: ArrayInput | None = None
 ) -> Float[Array, ""]:
@@ -45,13 +47,14 @@ def nuclear_norm(
         Estimation", ICML 2023.
     """
     rows = unlabelled_rows("probs", probs, weights=weights)
-    check_probs(
+    even = check_probs(
         "probs",
         rows.features,
         rows.weights,
         instead="Pass the softmax of the logits.",
+        half=half_step(probs),
     )
-    return nuclear_norm_core(rows.features, rows.weights)
+    return nuclear_norm_core(even, rows.weights)
 
 
 @jax.jit

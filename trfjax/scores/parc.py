@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from trfjax.arrays import is_traced, labelled_rows
 from trfjax.errors import ScoreWarning
+from trfjax.promotion import usual_promotion
 from trfjax.scores.spec import ScoreSpec, laws
 from trfjax.scores.thinning import check_limit, thinned
 from trfjax.statistics.resamples import Resamples
@@ -177,6 +178,7 @@ class _Ranked:
     pairs: RankedPairs
 
 
+@usual_promotion
 def _ranked(features: ArrayInput, labels: ArrayInput, **settings: Any) -> _Ranked:
     pairs = ranked_pairs(features, labels, **settings)
     return _Ranked(pairs.score(pairs.weights), pairs)

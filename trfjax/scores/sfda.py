@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from trfjax.arrays import labelled_rows, safe_divide, safe_log
+from trfjax.promotion import usual_promotion
 from trfjax.scores.classwise import by_class, dot, scatter
 from trfjax.scores.spec import ScoreSpec, laws
 from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
@@ -19,6 +20,7 @@ from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
 LEAST_SHRINKAGE = 1e-10
 
 
+@usual_promotion
 def sfda(
     features: ArrayInput,
     labels: ArrayInput,

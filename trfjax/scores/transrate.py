@@ -13,11 +13,13 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from trfjax.arrays import labelled_rows, safe_divide
+from trfjax.promotion import usual_promotion
 from trfjax.scores.classwise import by_class, dot
 from trfjax.scores.spec import ScoreSpec, laws
 from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
 
 
+@usual_promotion
 def transrate(
     features: ArrayInput,
     labels: ArrayInput,
