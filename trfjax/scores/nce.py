@@ -76,7 +76,7 @@ def nce(
     y, targets = index_labels("target_labels", target, known, num_classes, ignore)
     if not is_traced(z, y, known):
         counts = _exact_counts(
-            *map(np.asarray, (z, y, known)), len(sources), len(targets)
+            np.asarray(z), np.asarray(y), np.asarray(known), len(sources), len(targets)
         )
         value = nce_of_counts(counts[None], np.ones((1, 1)))[0]
         return jnp.asarray(value, known.dtype)
