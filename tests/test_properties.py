@@ -168,7 +168,7 @@ def test_turning_moves_pixels_and_changes_none(tag, height, width):
     shape = (width, height) if tag > 4 else (height, width)
     assert found.shape[:2] == shape
     assert sorted(found.ravel().tolist()) == list(range(height * width))
-    back = {6: 8, 8: 6}.get(tag, tag)
+    back = 14 - tag if tag in (6, 8) else tag
     np.testing.assert_array_equal(turned(found, back), pixels)
 
 
