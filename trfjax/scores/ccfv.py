@@ -76,7 +76,8 @@ def ccfv(
     value = tables.score(np.ones((1, len(tables.energy[0]))), variety=variety)[0]
     if np.isnan(value):
         warnings.warn(
-            "ccfv: no class is in two images, so nothing can be compared",
+            "ccfv: no class is in two images, or features do not vary between images, "
+            "so nothing can be compared",
             ScoreWarning,
             stacklevel=2,
         )
@@ -119,8 +120,9 @@ class CcfvTables:
             sums = np.sum(both * np.nan_to_num(distance), axis=(1, 2))
             consistency = np.mean(sums[shown] / held[shown])
             apart = np.sum(pairs * energy) / pairs.sum()
-            with np.errstate(divide="ignore"):
-                total += sign * np.log(apart) - np.log(consistency)
+            if not (apart > 0 and consistency > 0):  # features that do not vary
+                return float("nan")
+            total += sign * np.log(apart) - np.log(consistency)
         return float(total)
 
 
