@@ -19,8 +19,8 @@ Labels: TypeAlias = Int[Array, " n"]
 Weights: TypeAlias = Float[Array, " n"]
 Images: TypeAlias = Float[Array, "b h w c"]
 
-FeatureSpace: TypeAlias = Literal["probs", "logits", "penultimate"]
-FEATURE_SPACES: tuple[FeatureSpace, ...] = ("probs", "logits", "penultimate")
+FeatureSpace: TypeAlias = Literal["probs", "logits", "penultimate", "levels"]
+FEATURE_SPACES: tuple[FeatureSpace, ...] = ("probs", "logits", "penultimate", "levels")
 
 IGNORE = (
     255  # the label of pixels that count for nothing, unless a data set says otherwise

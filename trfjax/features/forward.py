@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -14,9 +15,11 @@ from trfjax.data.batches import prefetch
 from trfjax.data.dataset import Dataset, Example
 from trfjax.features.featureset import head_predictions, softmax
 from trfjax.features.pixels import sample_maps
-from trfjax.features.predictor import Maps, Predictor
+from trfjax.features.predictor import LEVEL, Maps, Predictor
 
 log = logging.getLogger("trfjax")
+
+WIDE = 64  # columns that a level keeps at most
 
 
 class Batch(NamedTuple):
@@ -132,6 +135,8 @@ def values_at(
         name: sample_maps(array, coordinates, sizes).astype(np.float32, copy=False)
         for name, array in maps.items()
     }
+    if "levels" in spaces:
+        read["levels"] = levels_of(read)
     if "probs" in spaces and "probs" not in read:
         read["probs"] = softmax(read["logits"])
     head = read["logits"] if "logits" in read else read["probs"]
@@ -140,6 +145,27 @@ def values_at(
         head_predictions(read, len(coordinates)),
         head.shape[1],
     )
+
+
+def levels_of(read: dict[str, np.ndarray]) -> np.ndarray:
+    """Return all levels side by side, `(n, d)`, the wide ones projected.
+
+    A level of more than `WIDE` columns is turned by a fixed random orthonormal map and
+    cut to that many, which keeps squared distances in the mean.
+    """
+    parts = [read[name] for name in sorted(read) if name.startswith(LEVEL)]
+    narrow = [
+        part if part.shape[1] <= WIDE else part @ _projection(part.shape[1])
+        for part in parts
+    ]
+    return np.concatenate(narrow, axis=1)
+
+
+@functools.lru_cache
+def _projection(width: int) -> np.ndarray:
+    drawn = np.random.default_rng([width, WIDE]).normal(size=(width, WIDE))
+    basis, _ = np.linalg.qr(drawn)
+    return (basis * np.sqrt(width / WIDE)).astype(np.float32)
 
 
 def check_finite(
@@ -172,7 +198,8 @@ def _check_kind(
     vectors = label.shape == (1, 1)
     for name, array in maps.items():
         vector = array.shape[1:3] == (1, 1)
-        if vectors != vector and (vectors or name != "penultimate"):
+        inner = name == "penultimate" or name.startswith(LEVEL)
+        if vectors != vector and (vectors or not inner):
             raise ValueError(
                 f"{predictor.name}: {name} is {array.shape[1]} x {array.shape[2]} per "
                 f"image, the labels of {dataset.name} are {label.shape}. A data set "

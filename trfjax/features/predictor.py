@@ -19,6 +19,7 @@ from trfjax.state import Output, SourceModel, TrainedModel, freeze, thaw
 from trfjax.typing import FEATURE_SPACES, AnyArray
 
 Maps = dict[str, AnyArray]  # space -> (b, h, w, d)
+LEVEL = "levels/"  # before the name of a map that is one of several levels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,13 +121,31 @@ class Predictor:
                 "penultimate layer with layer=."
             )
         wanted = {head[0], *(s for s in spaces if s in given)}
-        found = {name: self._map(name, given[name], images) for name in sorted(wanted)}
+        levels = given.pop("levels", None)
+        found = {n: self._map(n, given[n], images) for n in sorted(wanted - {"levels"})}
+        if "levels" in wanted:
+            found |= self._levels(levels, images)
         width = found[head[0]].shape[-1]
         if self.class_names and len(self.class_names) != width:
             raise ValueError(
                 f"{self.name}: {width} outputs for {len(self.class_names)} class names"
             )
         return found
+
+    def _levels(self, levels: Any, images: np.ndarray) -> Maps:
+        """Return the map of every level, in the order of their names."""
+        if not isinstance(levels, Mapping):
+            levels = dict(
+                enumerate(levels if isinstance(levels, list | tuple) else [levels])
+            )
+        if not levels:
+            raise ValueError(f"{self.name}: declares no level_taps, so has no levels")
+        # By name: a compiled function returns its names sorted.
+        order = enumerate(sorted(levels))
+        return {
+            level_name(place, name): self._map(str(name), levels[name], images)
+            for place, name in order
+        }
 
     def _map(self, name: str, value: Any, images: np.ndarray) -> AnyArray:
         array = value if isinstance(value, jax.Array) else np.asarray(value)
@@ -136,6 +155,11 @@ class Predictor:
                 "expected (b, h, w, d) maps or (b, d) vectors, channels last"
             )
         return array if array.ndim == 4 else array[:, None, None, :]
+
+
+def level_name(place: int, name: Any) -> str:
+    """Return what the map of a level is called among the maps, in their order."""
+    return f"{LEVEL}{place:02d}/{name}"
 
 
 def as_predictor(
@@ -154,7 +178,8 @@ def as_predictor(
             mode, jitted, one compilation for all of one architecture); a
             `torch.nn.Module` (`torch` extra); any callable from `(b, h, w, c)` float32
             images to logits or to a dict of `logits`, `probs`, `penultimate`, as
-            `(b, h, w, d)` maps or `(b, d)` vectors; a `Predictor`, with nothing else.
+            `(b, h, w, d)` maps or `(b, d)` vectors, and `levels`, a dict or a list of
+            those; a `Predictor`, with nothing else.
         name: what reports call it.
         class_names: of its head; numbers by default.
         preprocessing: of the images; `image / 255` by default, or the card's.
@@ -217,15 +242,19 @@ def weights_digest(model: SourceModel) -> str:
 def _named(output: Any) -> dict[str, Any]:
     """Return the spaces that the output of a network holds."""
     if isinstance(output, Output):
-        return {"logits": output.logits, "penultimate": output.features}
+        found = {"logits": output.logits, "penultimate": output.features}
+        return found | ({"levels": output.levels} if output.levels else {})
     if isinstance(output, Mapping):
         return {name: output[name] for name in FEATURE_SPACES if name in output}
     return {"logits": output}
 
 
-def _flax_runner(model: SourceModel) -> Callable[..., Maps]:
-    def run(images: np.ndarray, spaces: tuple[str, ...]) -> Maps:
-        maps = _run(model, images, penultimate="penultimate" in spaces)
+def _flax_runner(model: SourceModel) -> Callable[..., dict[str, Any]]:
+    def run(images: np.ndarray, spaces: tuple[str, ...]) -> dict[str, Any]:
+        taps: tuple[str, ...] = ()
+        if "levels" in spaces:
+            taps = tuple(getattr(thaw(model), "level_taps", ()))
+        maps = _run(model, images, penultimate="penultimate" in spaces, taps=taps)
         size = maps["logits"].shape[1:-1] if "logits" in maps else ()
         # A network without padding labels the centre only; there is no map elsewhere.
         if size and size != images.shape[1:3] and getattr(thaw(model), "valid", False):
@@ -239,7 +268,10 @@ def _flax_runner(model: SourceModel) -> Callable[..., Maps]:
     return run
 
 
-@functools.partial(jax.jit, static_argnames="penultimate")
-def _run(model: SourceModel, images: Array, *, penultimate: bool) -> dict[str, Array]:
-    given = _named(thaw(model)(images))
+@functools.partial(jax.jit, static_argnames=("penultimate", "taps"))
+def _run(
+    model: SourceModel, images: Array, *, penultimate: bool, taps: tuple[str, ...]
+) -> dict[str, Any]:
+    net = thaw(model)
+    given = _named(net(images, taps=taps) if taps else net(images))
     return {k: v for k, v in given.items() if penultimate or k != "penultimate"}

@@ -37,6 +37,8 @@ def score_drawn(
     target = seen.drawn("target")
     space = available(target.spaces, plan.features[spec.name])
     arrays = {name: _input(name, seen, space) for name in spec.inputs}
+    if space == "levels":
+        arrays |= _standardised(arrays)
     labels, classes = class_indices(target)
     counts = _counts(spec, seen, arrays) | {"num_classes": classes}
     settings = plan.settings(spec, spec.settings, space)
@@ -76,6 +78,21 @@ def score_drawn(
         )
     found["details"] |= {"pixels": len(target), "images": len(target.image_ids)}
     return found
+
+
+def _standardised(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return the features by the mean and deviation of the source's, or their own.
+
+    Divided by the root of their number, so that a squared distance is a mean over
+    columns: levels are of any scale, and there are more or fewer of them.
+    """
+    sides = {k: v for k, v in arrays.items() if k.endswith("_features")}
+    first = sides.get("source_features", next(iter(sides.values()), None))
+    if first is None:
+        return {}
+    mean, spread = first.mean(axis=0), first.std(axis=0)
+    scale = np.where(spread > 0, spread, 1) * np.sqrt(first.shape[1])
+    return {k: ((v - mean) / scale).astype(np.float32) for k, v in sides.items()}
 
 
 def class_indices(features: FeatureSet) -> tuple[np.ndarray, int]:

@@ -108,7 +108,12 @@ def check_metrics(metrics: Sequence[str]) -> tuple[str, ...]:
 
 
 def pixels_of(
-    metrics: Sequence[str], pixels: Pixels | None, *, solver: str, strategy: str
+    metrics: Sequence[str],
+    pixels: Pixels | None,
+    *,
+    solver: str,
+    strategy: str,
+    spaces: Mapping[str, FeatureSpace] | None = None,
 ) -> dict[str, Pixels]:
     """Return the pixels of every score: all of them unless something needs draws.
 
@@ -117,6 +122,8 @@ def pixels_of(
         pixels: what was asked for; None chooses for every score.
         solver: of the scores that take one; only `"fast"` works on all pixels.
         strategy: how pixels are drawn; all of them are taken uniformly.
+        spaces: the feature space of every score, its own by default. Levels are
+            standardised before they are scored, so they are drawn.
 
     Raises:
         ValueError: all pixels for what only draws can do.
@@ -130,6 +137,13 @@ def pixels_of(
         spec = score_named(name)
         drawn = spec.of_sums is None or strategy != "uniform"
         drawn |= "solver" in spec.settings and solver != "fast"
+        levels = (spaces or {}).get(name, spec.space) == "levels"
+        if levels and pixels == "all":
+            raise ValueError(
+                f"metrics: {name!r} on levels needs draws of pixels, since levels are "
+                "standardised first; give a number, or None to choose for every score"
+            )
+        drawn |= levels
         asked: Pixels = DRAWN if drawn else "all"
         chosen[name] = asked if pixels is None else pixels
     return chosen

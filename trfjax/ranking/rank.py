@@ -99,14 +99,17 @@ def rank(
     sources = list(sources)
     metrics = check_metrics(metrics)
     panel = panel_of(combine, metrics)
+    spaces = spaces_of(metrics, features)
     plan = Plan(
         metrics=metrics,
-        pixels=pixels_of(metrics, pixels, solver=solver, strategy=strategy),
+        pixels=pixels_of(
+            metrics, pixels, solver=solver, strategy=strategy, spaces=spaces
+        ),
         atoms=atoms,
         repeats=repeats,
         epsilon=float(epsilon),
         relative_epsilon=relative_epsilon,
-        features=spaces_of(metrics, features),
+        features=spaces,
         solver=solver,
         strategy=strategy,
         bootstrap=bootstrap,
