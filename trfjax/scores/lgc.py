@@ -31,7 +31,8 @@ def lgc(
 
     Args:
         gradients: `(n, k)` or `(b, h, w, k)`: the gradients, or a sketch of them, such
-            as that of `trfjax.features.gradients.gradient_sketch`.
+            as the derivatives of the logits along k random directions of the weights
+            (`jax.jvp`).
         labels: target ids, `(n,)` or `(b, h, w)`.
         num_classes: number of target classes; None re-indexes the ids present.
         weights: multiplicity of every instance; uniform by default.
