@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors
     from trfjax.features.compressed import CompressedSet as CompressedSet
     from trfjax.features.extract import extract as extract
     from trfjax.features.extract import extract_all as extract_all
+    from trfjax.maps.pixel_map import pixel_map as pixel_map
+    from trfjax.maps.transfer_map import transfer_map as transfer_map
     from trfjax.ranking.history import History as History
     from trfjax.ranking.rank import SavedSource as SavedSource
     from trfjax.ranking.rank import Source as Source
@@ -110,6 +112,8 @@ _PUBLIC: dict[str, str] = {
     "nce": "trfjax.scores.nce",
     "otce": "trfjax.scores.otce.otce",
     "otce_atoms": "trfjax.scores.otce.atoms",
+    "pixel_map": "trfjax.maps.pixel_map",
+    "transfer_map": "trfjax.maps.transfer_map",
     "plot": "trfjax.reporting.plots",
     "rank": "trfjax.ranking.rank",
     "report": "trfjax.reporting.report",

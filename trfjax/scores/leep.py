@@ -187,6 +187,26 @@ def pixel_leep(
     return np.log(np.maximum(explained, np.finfo(float).tiny))
 
 
+def leep_of_cells(
+    probs: Float[np.ndarray, "k n z"],
+    labels: Int[np.ndarray, "k n"],
+    *,
+    num_classes: int,
+) -> Float[np.ndarray, "k n"]:
+    """Return `pixel_leep` of many cells, each with the joint of its own pixels.
+
+    Args:
+        probs: of the source's classes, by cell and pixel.
+        labels: target classes; -1 where there is no pixel.
+        num_classes: number of target classes.
+    """
+    member = (labels[..., None] == np.arange(num_classes)).astype(np.float64)
+    given = _given(np.matmul(member.swapaxes(1, 2), probs))  # (k, y, z)
+    row = np.maximum(labels, 0)[..., None]
+    explained = np.sum(np.take_along_axis(given, row, axis=1) * probs, axis=2)
+    return np.log(np.maximum(explained, np.finfo(float).tiny))
+
+
 def _given(joint: Float[np.ndarray, "*b y z"]) -> Float[np.ndarray, "*b y z"]:
     """Return P(y | z); 0 for a source class without mass."""
     total = joint.sum(axis=-2, keepdims=True)
@@ -204,7 +224,9 @@ SPEC = ScoreSpec(
     laws=laws("source_names", "duplicates"),
     space="probs",
     of_sums=OfSums(tables=("target_atoms",), replicates=leep_of_atoms),
-    per_instance=PerInstance(fit=label_joint, score=pixel_leep, additive=True),
+    per_instance=PerInstance(
+        fit=label_joint, score=pixel_leep, cells=leep_of_cells, additive=True
+    ),
     merging_targets="not lower",
     rtol=1e-6,
 )

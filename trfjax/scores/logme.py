@@ -23,7 +23,8 @@ from trfjax.scores.evidence import (
     evidence,
     reference_evidence,
 )
-from trfjax.scores.spec import OfSums, ScoreSpec, laws, unbounded
+from trfjax.scores.logme_pixels import evidence_of_cells, fit_evidence, pixel_evidence
+from trfjax.scores.spec import OfSums, PerInstance, ScoreSpec, laws, unbounded
 from trfjax.scores.sums import is_many, sums_of
 from trfjax.scores.whitening import default_rcond, dot, factor_of
 from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
@@ -290,6 +291,9 @@ SPEC = ScoreSpec(
     floor=evidence_without_features,
     laws=laws("rotation", "scale", "zero_feature"),
     of_sums=OfSums(tables=("target_moments",), replicates=logme_of_moments),
+    per_instance=PerInstance(
+        fit=fit_evidence, score=pixel_evidence, cells=evidence_of_cells, additive=False
+    ),
     # A mean over the classes that occur: it jumps when the last image of one is left
     # out, which the jackknife would take for a bias.
     smooth=False,

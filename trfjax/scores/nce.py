@@ -176,6 +176,32 @@ def pixel_nce(
     return np.log(np.maximum(given, np.finfo(float).tiny))
 
 
+def nce_of_cells(
+    predictions: Int[np.ndarray, "k n"],
+    labels: Int[np.ndarray, "k n"],
+    *,
+    num_classes: int,
+    num_source_classes: int,
+) -> Float[np.ndarray, "k n"]:
+    """Return `pixel_nce` of many cells, each with the counts of its own pixels.
+
+    Args:
+        predictions: source classes, by cell and pixel.
+        labels: target classes; -1 where there is no pixel.
+        num_classes: number of target classes.
+        num_source_classes: number of source classes.
+    """
+    shape = len(labels), num_source_classes, num_classes
+    place = np.arange(len(labels))[:, None], predictions, np.maximum(labels, 0)
+    counts = np.bincount(
+        np.ravel_multi_index(np.broadcast_arrays(*place), shape).ravel(),
+        (labels >= 0).ravel(),
+        np.prod(shape),
+    )
+    given = _given(counts.reshape(shape))[place]
+    return np.log(np.maximum(given, np.finfo(float).tiny))
+
+
 def _given(joint: Float[np.ndarray, "*b z c"]) -> Float[np.ndarray, "*b z c"]:
     """Return P(y | z); 0 for a source class without a pixel."""
     total = joint.sum(axis=-1, keepdims=True)
@@ -193,7 +219,9 @@ SPEC = ScoreSpec(
     laws=laws("source_names", "duplicates"),
     space="probs",
     of_sums=OfSums(tables=("target_counts",), replicates=nce_of_counts),
-    per_instance=PerInstance(fit=prediction_counts, score=pixel_nce, additive=True),
+    per_instance=PerInstance(
+        fit=prediction_counts, score=pixel_nce, cells=nce_of_cells, additive=True
+    ),
     merging_targets="not lower",
     merging_sources="not higher",
     differentiable=False,

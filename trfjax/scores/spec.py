@@ -76,10 +76,14 @@ class PerInstance:
     what all instances say together. `score(fitted, *target inputs, target_labels)`
     returns `(n,)`, of any target instances. Where `additive`, what two parts of the
     target say is the sum of both, so that no more than a part is in memory.
+    `cells(*inputs, target_labels, num_classes=)` is both at once for many small
+    targets: its arrays have a leading axis of cells, `(k, n, ...)`, and labels of -1
+    where there is no instance, whose features are finite. It returns `(k, n)`.
     """
 
     fit: Callable[..., Any]
     score: Callable[..., np.ndarray]
+    cells: Callable[..., np.ndarray]
     additive: bool
 
 

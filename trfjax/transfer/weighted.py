@@ -1,8 +1,8 @@
 """Fine-tuning that looks most at the pixels that transfer worst.
 
-LEEP and OTCE are means over target pixels, so each pixel has a transferability of its
-own: see `ScoreSpec.per_instance`. The loss of a pixel is weighted by it, the lower the
-more.
+LEEP, NCE, OTCE and LogME are means over target pixels, so each pixel has a
+transferability of its own: see `ScoreSpec.per_instance`. The loss of a pixel is
+weighted by it, the lower the more.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def transferability_weights(
     Args:
         source: the network.
         shots: the few labelled images, all of one size.
-        score: one that is a mean over pixels; "leep" looks at the shots alone, "otce"
-            needs the source data.
+        score: one that is a mean over pixels; "leep", "nce" and "logme" look at the
+            shots alone, "otce" needs the source data.
         source_data: labelled images that show what the network was trained on.
         limit: the largest weight, in units of the mean. A class that the source cannot
             tell has a transferability near 0, and a weight without bound.
@@ -160,7 +160,9 @@ def _drawn(
     seed: int,
 ) -> list[np.ndarray]:
     """Return some pixels of both sides: what the score reads, and target labels."""
-    options: dict[str, Any] = {"pixels": PIXELS, "seed": seed, "progress": False}
+    options: dict[str, Any] = {
+        "spaces": (spec.space,), "pixels": PIXELS, "seed": seed, "progress": False,
+    }  # fmt: skip
     sides = {"target": extract(source, shots, **options)}
     if source_data is not None and spec.two_sided:
         sides["source"] = extract(source, source_data, **options)
@@ -169,7 +171,7 @@ def _drawn(
         side, noun = name.split("_", 1)
         part = sides[side]
         held = {"labels": part.labels, "predictions": part.predictions}
-        found.append(held[noun] if noun in held else part.features["probs"])
+        found.append(held[noun] if noun in held else part.features[spec.space])
     return [*found, sides["target"].labels]
 
 
@@ -177,12 +179,12 @@ def _rows(
     spec: ScoreSpec, source: TrainedModel, shots: Dataset
 ) -> Iterator[tuple[Float[np.ndarray, "n z"] | Int[np.ndarray, " n"], ...]]:
     """Yield what the score reads of every image, and the labels of its valid pixels."""
-    for image in stream_maps(source, shots, spaces=("probs",), progress=False):
-        probs = image.features["probs"].astype(np.float64)
+    for image in stream_maps(source, shots, spaces=(spec.space,), progress=False):
+        features = image.features[spec.space].astype(np.float64)
         inputs = [name for name in spec.inputs if name.startswith("target_")]
         yield (
             *(
-                image.predictions if n.endswith("_predictions") else probs
+                image.predictions if n.endswith("_predictions") else features
                 for n in inputs
             ),
             image.labels,

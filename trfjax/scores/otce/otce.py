@@ -11,7 +11,7 @@ from jaxtyping import Array
 from trfjax.promotion import usual_promotion
 from trfjax.scores.otce.atoms import otce_atoms, otce_atoms_replicates
 from trfjax.scores.otce.draws import SETTINGS, score_draws
-from trfjax.scores.otce.pixels import fit_pixels, pixel_otce
+from trfjax.scores.otce.pixels import fit_pixels, otce_of_cells, pixel_otce
 from trfjax.scores.otce.resampled import resampled_draws
 from trfjax.scores.otce.result import OtceResult, Solver, details_of
 from trfjax.scores.spec import (
@@ -138,7 +138,9 @@ SPEC = ScoreSpec(
         replicates=otce_atoms_replicates,
         settings=("epsilon", "relative_epsilon", "feature_space"),
     ),
-    per_instance=PerInstance(fit=fit_pixels, score=pixel_otce, additive=False),
+    per_instance=PerInstance(
+        fit=fit_pixels, score=pixel_otce, cells=otce_of_cells, additive=False
+    ),
     weighted=False,
     merging_targets="not lower",
     merging_sources="not higher",

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from scipy.special import logsumexp
 
 from trfjax.transport.problem import Problem, Settings
+from trfjax.transport.ragged import couple_ragged
 from trfjax.transport.sinkhorn import solve
 
 BLOCK = 20_000  # target pixels whose plan is formed at a time
@@ -58,6 +59,7 @@ def fit_pixels(
     num_source_classes: int,
     num_classes: int,
     epsilon: float = EPSILON,
+    settings: Settings | None = None,
 ) -> PixelPlan:
     """Couple some pixels of each side; the plan extends to all of the target.
 
@@ -69,6 +71,7 @@ def fit_pixels(
         num_source_classes: number of source classes.
         num_classes: number of target classes.
         epsilon: entropic regularisation, in units of the squared distance.
+        settings: when the solver stops.
     """
     x, y = (np.asarray(part, np.float32) for part in (source_features, target_features))
     x, offset = x - x.mean(axis=0), y.mean(axis=0)
@@ -82,7 +85,7 @@ def fit_pixels(
         target_labels=jnp.eye(num_classes)[target_labels],
     )
     run = jax.jit(solve, static_argnames=("settings",))
-    solution = run(problem, jnp.asarray(epsilon), settings=Settings())
+    solution = run(problem, jnp.asarray(epsilon), settings=settings or Settings())
     return PixelPlan(
         source=x,
         marks=marks,
@@ -91,6 +94,46 @@ def fit_pixels(
         joint=np.asarray(solution.joint, np.float64),
         epsilon=epsilon,
     )
+
+
+def otce_of_cells(
+    source_features: Float[np.ndarray, "k n d"],
+    source_labels: Int[np.ndarray, "k n"],
+    target_features: Float[np.ndarray, "k m d"],
+    target_labels: Int[np.ndarray, "k m"],
+    *,
+    num_source_classes: int,
+    num_classes: int,
+    epsilon: float = EPSILON,
+    settings: Settings | None = None,
+) -> Float[np.ndarray, "k m"]:
+    """Return the score of every target pixel of many cells, each coupled by itself.
+
+    A label of -1 marks a place without a pixel, on either side. A cell whose solver
+    did not converge is NaN. The other arguments are those of `fit_pixels`.
+    """
+    sides = []
+    for features, labels, classes in (
+        (source_features, source_labels, num_source_classes),
+        (target_features, target_labels, num_classes),
+    ):
+        weights = (labels >= 0).astype(np.float32)
+        weights /= weights.sum(axis=1, keepdims=True)
+        marks = np.eye(classes, dtype=np.float32)[np.maximum(labels, 0)]
+        sides.append((features.astype(np.float32), weights, marks))
+    (x, a, s), (y, b, t) = sides
+    found = couple_ragged(Problem(x, y, a, b, s, t), epsilon=epsilon, settings=settings)
+    shares = np.asarray(found.shares, np.float64)
+    total = shares.sum(axis=2, keepdims=True)
+    shares = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
+    joint = np.matmul((shares * b[..., None]).swapaxes(1, 2), t.astype(np.float64))
+    scores = np.stack(
+        [
+            pixel_entropy(*cell)
+            for cell in zip(shares, target_labels, joint, strict=True)
+        ]
+    )
+    return np.where(np.asarray(found.converged)[:, None], scores, np.nan)
 
 
 def pixel_otce(
