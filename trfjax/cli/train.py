@@ -81,7 +81,7 @@ def _training(config: Any) -> Training:
         },
         class_names=data.class_names,
         input_size=config.size,
-        **({"mean": (0.0,), "std": (1.0,)} if image[2] == 1 else {}),
+        **_grey(image[2]),
         ignore=data.ignore,
         trained_on=data.name,
     )
@@ -93,6 +93,13 @@ def _training(config: Any) -> Training:
         spec=spec_of(config, config.data).absolute(),
         options=config,
     )
+
+
+def _grey(channels: int) -> dict[str, Any]:
+    """Return the normalisation of images without colours: none."""
+    if channels == 3:
+        return {}
+    return {"mean": (0.0,) * channels, "std": (1.0,) * channels}
 
 
 def _input_options(name: str, image: tuple[int, ...]) -> dict[str, Any]:

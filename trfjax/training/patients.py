@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
@@ -14,7 +13,7 @@ from trfjax.data import Dataset
 from trfjax.state import ModelCard, SourceModel, apply
 from trfjax.statistics.interval import Interval, mean_interval
 from trfjax.training import masks
-from trfjax.training.evaluate import align, chunks, normalisation
+from trfjax.training.evaluate import align, chunks, normalisation, standardise
 from trfjax.training.losses import fit_labels
 
 
@@ -126,14 +125,38 @@ def evaluate_patients(
     Raises:
         ValueError: a class the network does not know.
     """
+    return evaluate_together([model], card, dataset, batch_size=batch_size)
+
+
+def evaluate_together(
+    models: Sequence[SourceModel],
+    card: ModelCard,
+    dataset: Dataset,
+    *,
+    batch_size: int = 8,
+) -> PatientEvaluation:
+    """Evaluate several networks as one: the mean of their probabilities.
+
+    Args:
+        models: networks of one architecture, all with the card's classes.
+        card: class names and normalisation.
+        dataset: labelled slices, as for `evaluate_patients`.
+        batch_size: images at a time.
+
+    Raises:
+        ValueError: no network, or a class they do not know.
+    """
+    if not models:
+        raise ValueError("models: none given")
     data = align(dataset, card.class_names)
     scale = normalisation(card)
     truths: list[np.ndarray] = []
     guesses: list[np.ndarray] = []
     for images, labels in chunks(data, min(batch_size, len(data))):
-        guess, truth = _labels(model, images, labels, scale)
-        truths += list(np.asarray(truth))
-        guesses += list(np.asarray(guess))
+        seen = [_probabilities(model, images, labels, scale) for model in models]
+        probs = sum(np.asarray(probs) for probs, _ in seen)
+        guesses += list(np.argmax(probs, axis=-1).astype(np.int32))
+        truths += list(np.asarray(seen[0][1]))
     volumes: dict[tuple[str, str], list[int]] = {}
     for i, (group, name) in enumerate(zip(data.groups, data.image_ids, strict=True)):
         volumes.setdefault((group, name.rpartition("/")[0]), []).append(i)
@@ -149,12 +172,12 @@ def evaluate_patients(
 
 
 @jax.jit
-def _labels(
+def _probabilities(
     model: SourceModel, images: Array, labels: Array, scale: Array
-) -> tuple[Int[Array, "b h w"], Int[Array, "b h w"]]:
-    """Return the classes a network sees, and the labels at the same pixels."""
-    logits = apply(model, (images / 255.0 - scale[0]) / scale[1]).logits
-    return logits.argmax(axis=-1).astype(jnp.int32), fit_labels(labels, logits)
+) -> tuple[Float[Array, "b h w k"], Int[Array, "b h w"]]:
+    """Return what a network says, and the labels at the same pixels."""
+    logits = apply(model, standardise(images / 255.0, scale)).logits
+    return jax.nn.softmax(logits), fit_labels(labels, logits)
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

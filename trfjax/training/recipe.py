@@ -29,6 +29,7 @@ class Recipe:
     clip: float = 1.0  # largest norm of the gradient
     augment: Augment = STANDARD
     aux_weight: float = 0.0  # of the loss on auxiliary logits, where a network has any
+    dice_weight: float = 0.0  # of the Dice loss beside the cross-entropy
     class_weighting: ClassWeighting = "none"
     batch_norm: BatchNorm = "adapt"  # "frozen": statistics stay, dropout is off
     seed: int = 0
@@ -48,7 +49,7 @@ def _check(recipe: Recipe) -> None:
     for name in ("learning_rate", "clip"):
         if not getattr(recipe, name) > 0:
             raise ValueError(f"{name}: {getattr(recipe, name)} must be above 0")
-    for name in ("weight_decay", "aux_weight", "seed"):
+    for name in ("weight_decay", "aux_weight", "dice_weight", "seed"):
         if not getattr(recipe, name) >= 0:
             raise ValueError(f"{name}: {getattr(recipe, name)} must not be negative")
     for name in ("warmup", "final"):

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 from trfjax.state import SourceModel
 from trfjax.training.augment import Augment, augment
 from trfjax.training.evaluate import standardise
-from trfjax.training.losses import cross_entropy, fit_labels
+from trfjax.training.losses import cross_entropy, dice_loss, fit_labels
 from trfjax.training.recipe import BatchNorm, Recipe, optimiser
 from trfjax.training.step import Outcome, State, Update, forward
 
@@ -32,11 +32,12 @@ class Batch:
 
 @dataclasses.dataclass(frozen=True)
 class Supervised:
-    """The cross-entropy of augmented images, with its static settings."""
+    """The loss of augmented images, with its static settings."""
 
     graphdef: nnx.GraphDef[Any]
     augment: Augment
     aux_weight: float  # of the same loss on auxiliary logits
+    dice_weight: float  # of the Dice loss beside the cross-entropy
     batch_norm: BatchNorm
 
     def __call__(
@@ -52,9 +53,11 @@ class Supervised:
             aux=self.aux_weight > 0,
             key=key_drop,
         )
-        total = label_loss(output.logits, batch)
+        total = label_loss(output.logits, batch, dice_weight=self.dice_weight)
         for logits in output.aux:
-            total += self.aux_weight * label_loss(logits, batch)
+            total += self.aux_weight * label_loss(
+                logits, batch, dice_weight=self.dice_weight
+            )
         return total, Outcome(stats=stats, memory=state.memory, seen={})
 
 
@@ -75,6 +78,7 @@ def supervised(
         graphdef=graphdef,
         augment=recipe.augment,
         aux_weight=recipe.aux_weight,
+        dice_weight=recipe.dice_weight,
         batch_norm=recipe.batch_norm,
     )
     return Update(loss, optimiser(recipe, trainable=trainable))
@@ -103,13 +107,26 @@ def augmented(
     return standardise(pixels, batch.scale), moved
 
 
-def label_loss(logits: Float[Array, "b ... k"], batch: Batch) -> Float[Array, ""]:
-    """Return the mean cross-entropy of a batch, in nats; its images are not used."""
+def label_loss(
+    logits: Float[Array, "b ... k"], batch: Batch, *, dice_weight: float = 0.0
+) -> Float[Array, ""]:
+    """Return the mean cross-entropy of a batch, in nats, and the Dice loss beside it.
+
+    Args:
+        logits: of the batch.
+        batch: its labels and how they count; its images are not used. Weights are those
+            of the cross-entropy only.
+        dice_weight: of the Dice loss (static); 0 leaves it out.
+    """
     weights = batch.label_weights
-    return cross_entropy(
+    labels = fit_labels(batch.labels, logits)
+    loss = cross_entropy(
         logits,
-        fit_labels(batch.labels, logits),
+        labels,
         ignore=batch.ignore,
         class_weights=batch.class_weights,
         weights=None if weights is None else fit_labels(weights, logits),
     )
+    if dice_weight > 0:
+        loss += dice_weight * dice_loss(logits, labels, ignore=batch.ignore)
+    return loss
