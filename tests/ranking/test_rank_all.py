@@ -48,7 +48,7 @@ def test_every_pixel_counts_by_default(ranking):
 def test_the_difference_of_sources_is_paired(ranking):
     apart, low, high = ranking.difference("keen", "dim")
     cells = {cell.source: cell for cell in ranking.column("otce")}
-    assert apart == pytest.approx(cells["keen"].score - cells["dim"].score)
+    assert apart == pytest.approx(cells["keen"].estimate - cells["dim"].estimate)
     assert 0 < low < apart < high
     assert ranking.difference("keen", "keen") == (0, 0, 0)
     with pytest.raises(ValueError, match="'none' is not ranked"):

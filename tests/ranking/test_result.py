@@ -37,6 +37,7 @@ def make_ranking(
     rng = np.random.default_rng(seed)
     quality = rng.normal(size=len(SOURCES))
     images = rng.normal(size=resamples) * 0.05  # what all sources share
+    alone = rng.normal(size=20 if resamples else 0) * 0.01
     cells = []
     for metric in metrics:
         for source, q in zip(SOURCES, quality, strict=True):
@@ -61,7 +62,12 @@ def make_ranking(
             cells.append(
                 Cell(
                     source, "quito", metric, score=score, features="probs",
-                    replicates=tuple(replicates.tolist()),
+                    replicates=tuple(replicates.tolist()), left_out=tuple(
+                        score + alone + 0.002 * rng.normal(size=len(alone))
+                    ),
+                    limits=(-2.0, 0.0), floor=-1.5, explained=1 + score / 1.5,
+                    explained_left_out=tuple(1 + (score + alone) / 1.5),
+                    explained_of="the label entropy",
                     standard_error=0.004 if metric == "otce" else float("nan"),
                     seconds=3.2, warnings=warned if metric == "otce" else (),
                     details=more if details else {},
@@ -113,27 +119,49 @@ def test_nothing_scored_has_no_best():
 
 
 def test_the_probability_of_the_best_compares_on_the_same_images():
-    # b loses by 0.1 on every resample although the two intervals overlap almost wholly.
+    # b loses by 0.1 on every image although the two intervals overlap almost wholly.
     shared = np.linspace(-5, 5, 50)
     ranking = ranking_of(
-        cell("a", 0.0, tuple(shared)), cell("b", -0.1, tuple(shared - 0.1))
+        cell("a", 0.0, left_out=tuple(shared)),
+        cell("b", -0.1, left_out=tuple(shared - 0.1)),
     )
     assert ranking.probability_best() == {"a": 1.0, "b": 0.0}
+    apart, low, high = ranking.difference("a", "b")
+    np.testing.assert_allclose([apart, low, high], 0.1, atol=1e-9)
 
 
 def test_probabilities_sum_to_one_and_ties_share():
-    chances = ranking_of(
-        cell("a", 1.0, (1.0, 1.0, 3.0)), cell("b", 1.0, (1.0, 2.0, 0.0))
-    ).probability_best()
-    np.testing.assert_allclose([chances["a"], chances["b"]], [0.5, 0.5])
+    alone = (1.0, 1.2, 0.8)
+    twins = cell("a", 1.0, left_out=alone), cell("b", 1.0, left_out=alone)
+    assert ranking_of(*twins).probability_best() == {"a": 0.5, "b": 0.5}
     for metric in METRICS:
         found = make_ranking().probability_best(metric)
         assert len(found) == 5
         assert sum(found.values()) == pytest.approx(1)
 
 
+def test_order_estimate_interval_and_probability_agree():
+    """They come from one estimate: b scores higher, but owes that to few images."""
+    ranking = ranking_of(
+        cell("b", 1.0, left_out=(1.2, 1.3, 1.25, 1.21)),
+        cell("a", 0.9, left_out=(0.9, 0.95, 0.85, 0.9)),
+    )
+    first, second = ranking.column()
+    assert (first.source, second.source) == ("a", "b")
+    assert first.score < second.score and first.estimate > second.estimate
+    for found in (first, second):
+        low, high = found.interval()
+        assert low < found.estimate < high
+    chances = ranking.probability_best()
+    assert chances["a"] > 0.5 > chances["b"]
+    assert ranking.verdict.leader == "a"
+    assert [row["source"] for row in ranking.records()] == ["a", "b"]
+    assert ranking.records()[0]["estimate"] == pytest.approx(0.9)
+
+
 def test_without_replicates_there_is_no_probability():
-    assert ranking_of(cell("a", 1.0)).probability_best() == {}
+    assert ranking_of(cell("a", 1.0), cell("b", 1.0)).probability_best() == {}
+    assert np.isnan(ranking_of(cell("a", 1.0), cell("b", 1.0)).difference("a", "b")[1])
 
 
 def test_the_csv_holds_every_cell_and_no_formula(tmp_path):
@@ -199,9 +227,12 @@ def test_printing_shows_the_table_and_the_failures():
     ranking = make_ranking()
     lines = str(ranking).splitlines()
     assert lines[0] == "Ranking of 5 sources for quito"
-    assert lines[1].split()[:2] == ["source", "otce"]
-    assert lines[1].split()[-4:] == ["leep", "nce", "h_score", "logme"]
-    assert lines[2].split()[:2] == ["1", ranking.best()]
+    table = next(i for i, line in enumerate(lines) if line.split()[:1] == ["source"])
+    assert lines[table].split()[1:3] == ["estimate", "90%"]
+    assert lines[table + 1].split()[:2] == ["1", ranking.best()]
+    assert "source     leep      nce" in str(ranking)
+    assert max(map(len, lines)) <= 80
+    assert ranking.verdict.sentence in " ".join(str(ranking).split())
     assert lines[-2] == "not ranked:"
     assert "oslo: ValueError" in lines[-1]
 

@@ -11,9 +11,10 @@ import numpy as np
 from trfjax.errors import DataError
 from trfjax.files import strict
 from trfjax.reading import converted
-from trfjax.statistics.interval import IntervalMethod, image_interval
+from trfjax.statistics.interval import Interval, IntervalMethod, image_interval
+from trfjax.statistics.jackknife import corrected
 
-SCHEMA = 3
+SCHEMA = 4
 Status = Literal["ok", "failed"]
 
 
@@ -21,9 +22,10 @@ Status = Literal["ok", "failed"]
 class Cell:
     """The score of one source on one target.
 
-    `standard_error` is over draws of pixels, where there are some. `replicates` are the
-    score on resampled target images, and draws where there are any; `left_out` the
-    score with each image left out once. The interval is theirs.
+    `score` is the number that the score's function returns. `standard_error` is over
+    draws of pixels, where there are some. `replicates` are the score on resampled
+    target images, and draws where there are any; `left_out` the score with each image
+    left out once. `estimate`, interval and order come from these.
     """
 
     source: str
@@ -35,6 +37,11 @@ class Cell:
     replicates: tuple[float, ...] = ()
     left_out: tuple[float, ...] = ()
     smooth: bool = True  # whether the jackknife can tell the bias of the score
+    limits: tuple[float | None, float | None] = (None, None)  # values that are possible
+    floor: float | None = None  # what a useless source reaches
+    explained: float | None = None  # share of what there is above the floor
+    explained_left_out: tuple[float, ...] = ()
+    explained_of: str = ""  # "the label entropy"
     features: str = ""  # the feature space the score was computed on
     seconds: float = 0.0
     error: str = ""
@@ -48,23 +55,63 @@ class Cell:
         values = values[np.isfinite(values)]
         return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
+    @property
+    def estimate(self) -> float:
+        """The score with the bias of few images taken off, within its limits.
+
+        Just the score where nothing was resampled or the bias cannot be told.
+        """
+        return self._limited(
+            corrected(self.score, np.array(self.left_out), self.smooth)
+        )
+
     def interval(
         self, level: float = 0.9, *, method: IntervalMethod = "jackknife"
     ) -> tuple[float, float]:
-        """Return the interval of the score; NaN when there are no replicates."""
-        return image_interval(
+        """Return the interval about the estimate; NaN where nothing was resampled."""
+        found = image_interval(
             self.score,
             self.replicates,
             self.left_out,
             level=level,
             method=method,
             smooth=self.smooth,
-        ).ends
+        )
+        return self._limited(found.low), self._limited(found.high)
+
+    def explains(self, level: float = 0.9) -> Interval | None:
+        """Return the share that the source explains; None where there is no floor.
+
+        Its ends are NaN where nothing was resampled.
+        """
+        if self.explained is None:
+            return None
+        alone = np.array(self.explained_left_out)
+        share = corrected(self.explained, alone, self.smooth)
+        found = image_interval(
+            self.explained, (), alone, level=level, smooth=self.smooth
+        )
+        low, high = np.clip(found.ends, 0, 1)
+        count = found.count
+        return Interval(float(np.clip(share, 0, 1)), float(low), float(high), count)
+
+    def _limited(self, value: float) -> float:
+        low, high = self.limits
+        value = value if low is None else float(np.maximum(value, low))
+        return value if high is None else float(np.minimum(value, high))
 
     def record(self) -> dict[str, Any]:
         """Return the cell as strict JSON."""
         low, high = self.interval()
-        derived = dict(bootstrap_error=self.bootstrap_error, low=low, high=high)
+        share = self.explains()
+        derived = dict(
+            estimate=self.estimate,
+            bootstrap_error=self.bootstrap_error,
+            low=low,
+            high=high,
+            explained_low=None if share is None else share.low,
+            explained_high=None if share is None else share.high,
+        )
         return strict({"schema": SCHEMA, **dataclasses.asdict(self), **derived})
 
 
@@ -84,7 +131,7 @@ def cell_of(record: Any, path: str | Path) -> Cell:
     unknown = float("nan")  # null in JSON
     for name in ("score", "standard_error"):
         values[name] = unknown if values[name] is None else values[name]
-    for name in ("replicates", "left_out"):
+    for name in ("replicates", "left_out", "explained_left_out"):
         if isinstance(values[name], list):
             values[name] = [unknown if v is None else v for v in values[name]]
     return converted(path, values, Cell)

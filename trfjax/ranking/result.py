@@ -13,13 +13,14 @@ import numpy as np
 from trfjax.errors import DataError, missing_extra
 from trfjax.files import atomic_path, read_json, write_json, write_text
 from trfjax.ranking.cell import Cell, cell_of
+from trfjax.ranking.table import table_text
+from trfjax.ranking.verdict import LEAST, Verdict, pool_of, verdict_of
 from trfjax.reading import converted, printable
-from trfjax.statistics.interval import image_interval
 
 COLUMNS: tuple[str, ...] = (
-    "rank", "source", "target", "metric", "score", "standard_error",
-    "bootstrap_error", "low", "high", "probability_best", "features", "status",
-    "seconds", "error",
+    "rank", "source", "target", "metric", "score", "estimate", "low", "high",
+    "probability_best", "floor", "explained", "explained_low", "explained_high",
+    "standard_error", "bootstrap_error", "features", "status", "seconds", "error",
 )  # fmt: skip
 
 
@@ -42,7 +43,7 @@ class Ranking:
         return tuple(dict.fromkeys(cell.source for cell in self.cells))
 
     def column(self, metric: str | None = None) -> tuple[Cell, ...]:
-        """Return the cells of a metric, best first; failed ones come last.
+        """Return the cells of a metric, best estimate first; failed ones come last.
 
         Raises:
             ValueError: a metric that was not computed.
@@ -54,7 +55,7 @@ class Ranking:
                 f"{', '.join(self.metrics)}"
             )
         chosen = [cell for cell in self.cells if cell.metric == metric]
-        lowest = [(not np.isfinite(c.score), -c.score) for c in chosen]
+        lowest = [(not np.isfinite(c.score), -c.estimate, -c.score) for c in chosen]
         order = sorted(range(len(chosen)), key=lambda i: lowest[i])
         return tuple(chosen[i] for i in order)
 
@@ -69,30 +70,46 @@ class Ranking:
             raise ValueError(f"no source could be scored: {first.error}")
         return first.source
 
-    def probability_best(self, metric: str | None = None) -> dict[str, float]:
-        """Return how often each source came first over resampled images and draws.
+    @property
+    def verdict(self) -> Verdict:
+        """What can be said of the first source by the first metric."""
+        return self.judged()
 
-        The sources are compared on the same resampled images. Empty when there are no
-        replicates; ties share.
+    def judged(
+        self, metric: str | None = None, *, level: float = 0.9, least: float = LEAST
+    ) -> Verdict:
+        """Return the verdict by another metric, at another level or with another least.
+
+        Args:
+            metric: the score; the first one by default.
+            level: how sure a lead has to be.
+            least: share of the labels that an informative source explains at least.
+
+        Raises:
+            ValueError: a metric that was not computed, or no level or share.
         """
-        cells = [c for c in self.column(metric) if len(c.replicates)]
-        if not cells:
+        return verdict_of(self.column(metric), level=level, least=least)
+
+    def probability_best(self, metric: str | None = None) -> dict[str, float]:
+        """Return for every source the probability that it has the best true score.
+
+        From the same estimates and images as order and intervals; see
+        `trfjax.statistics.jackknife.Pool`. Empty where nothing was resampled.
+        """
+        cells = [cell for cell in self.column(metric) if np.isfinite(cell.score)]
+        pool = pool_of(cells)
+        if pool is None:
             return {}
-        values = np.array([cell.replicates for cell in cells], float)
-        values = values[:, np.isfinite(values).all(axis=0)]
-        if not values.size:
-            return {}
-        first = values == values.max(axis=0)
-        share = (first / first.sum(axis=0)).mean(axis=1)
-        return {c.source: float(p) for c, p in zip(cells, share, strict=True)}
+        chances = pool.probability_first()
+        return {c.source: float(p) for c, p in zip(cells, chances, strict=True)}
 
     def difference(
         self, first: str, second: str, metric: str | None = None, *, level: float = 0.9
     ) -> tuple[float, float, float]:
-        """Return by how much one source scores above another, and the interval of that.
+        """Return by how much one estimate exceeds another, and the interval of that.
 
-        Both are compared on the same resampled images, so the interval can leave out
-        0 although those of the scores overlap. NaN where there are no replicates.
+        Both are compared on the same images, so the interval can leave out 0 although
+        those of the scores overlap. NaN where nothing was resampled.
 
         Raises:
             ValueError: a source that was not ranked.
@@ -103,16 +120,12 @@ class Ranking:
                 raise ValueError(
                     f"{name!r} is not ranked; there are {', '.join(cells)}"
                 )
-        a, b = cells[first], cells[second]
-        apart = a.score - b.score
-        if len(a.replicates) != len(b.replicates):
-            return apart, float("nan"), float("nan")
-        columns = (
-            np.subtract(getattr(a, name), getattr(b, name))
-            for name in ("replicates", "left_out")
-        )
-        found = image_interval(apart, *columns, level=level, smooth=a.smooth)
-        return apart, *found.ends
+        pair = cells[first], cells[second]
+        pool = pool_of(pair)
+        if pool is None:
+            return pair[0].estimate - pair[1].estimate, float("nan"), float("nan")
+        found = pool.difference(0, 1, level)
+        return found.value, *found.ends
 
     def records(self) -> list[dict[str, Any]]:
         """Return one flat row per cell, by metric and rank."""
@@ -120,7 +133,8 @@ class Ranking:
         for metric in self.metrics:
             chances = self.probability_best(metric)
             for place, cell in enumerate(self.column(metric), start=1):
-                row = cell.record()
+                row, share = cell.record(), cell.explains()
+                row["explained"] = None if share is None else share.value
                 row["rank"] = place if np.isfinite(cell.score) else None
                 row["probability_best"] = chances.get(cell.source)
                 rows.append({name: row[name] for name in COLUMNS})
@@ -179,7 +193,8 @@ class Ranking:
         )
 
     def __str__(self) -> str:
-        return "\n".join(_lines(self))
+        columns = {metric: self.column(metric) for metric in self.metrics}
+        return table_text(self.target, columns, self.probability_best(), self.verdict)
 
 
 def read_ranking(path: str | Path) -> Ranking:
@@ -205,46 +220,3 @@ def _safe_text(value: Any) -> Any:
         return value
     text = printable(value)
     return "'" + text if text[:1] in ("=", "+", "-", "@") else text
-
-
-def _lines(ranking: Ranking) -> list[str]:
-    """Return the table as plain text: the first metric in full, the others beside."""
-    first, *others = ranking.metrics
-    chances = ranking.probability_best(first)
-    known = {(c.source, c.metric): c for c in ranking.cells}
-    head = ["", "source", first, "+-", "90% interval", "P(best)", *others]
-    rows, failures = [], []
-    for place, cell in enumerate(ranking.column(first), start=1):
-        if cell.status == "failed":
-            failures.append(f"  {cell.source}: {cell.error}")
-            continue
-        if np.isnan(cell.score):
-            reason = "; ".join(cell.warnings) or "the score has no value here"
-            failures.append(f"  {cell.source}: undefined ({reason})")
-            continue
-        low, high = cell.interval()
-        error = cell.standard_error
-        error = cell.bootstrap_error if np.isnan(error) else error
-        chance = chances.get(cell.source)
-        rows.append([
-            str(place), cell.source, f"{cell.score:.4f}", f"{error:.4f}",
-            f"{low:.3f} .. {high:.3f}", "" if chance is None else f"{chance:.2f}",
-            *(_number(known.get((cell.source, metric))) for metric in others),
-        ])  # fmt: skip
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = [f"Ranking of {len(rows)} sources for {ranking.target}"]
-    for row in [head, *rows]:
-        cells = [
-            text.ljust(w) if i == 1 else text.rjust(w)
-            for i, (text, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    if failures:
-        lines += ["not ranked:", *failures]
-    return lines
-
-
-def _number(cell: Cell | None) -> str:
-    if cell is None or cell.status == "failed" or not np.isfinite(cell.score):
-        return "-"
-    return f"{cell.score:.4f}"

@@ -14,6 +14,7 @@ import numpy as np
 from trfjax.errors import ScoreWarning
 from trfjax.ranking.cell import Cell, cell_of
 from trfjax.ranking.drawn import score_drawn
+from trfjax.ranking.floor import judged
 from trfjax.ranking.plan import Plan
 from trfjax.ranking.sources import Seen, target_name
 from trfjax.ranking.whole import score_whole
@@ -23,7 +24,7 @@ from trfjax.store import Made, Store
 
 log = logging.getLogger("trfjax")
 
-VERSION = 3  # of how cells are computed; part of their key
+VERSION = 4  # of how cells are computed; part of their key
 
 
 class Run:
@@ -98,9 +99,8 @@ class Run:
         found = (score_whole if whole else score_drawn)(
             spec, seen, self.plan, resamples
         )
-        if spec.floor is not None:
-            counts = target.label_counts.sum(axis=0)
-            found["details"]["floor"] = spec.floor(counts / counts.sum())
+        if spec.labels == "ids":
+            found |= judged(spec, found, target.label_counts, resamples)
         return found
 
     def _resamples(self, images: int, target: Dataset | None) -> Resamples | None:

@@ -30,11 +30,12 @@ Drawn = tuple[Figure, Axes]
 
 
 def plot(ranking: Ranking, ax: Axis = None, metric: str | None = None) -> Drawn:
-    """Draw every source as a dot with its 90% interval, best on top.
+    """Draw the estimate of every source with its 90% interval, best on top.
 
+    A small open circle is the score itself, where the bias of few images was taken off.
     Where a score was not resampled the bar is one standard error to each side. Sources
-    that failed stand at the bottom with their reason. A dotted line in view is what a
-    source that knows nothing would reach.
+    that failed stand at the bottom with their reason. A dotted line is what a source
+    that knows nothing reaches.
 
     Args:
         ranking: what `rank` returned.
@@ -57,7 +58,9 @@ def plot(ranking: Ranking, ax: Axis = None, metric: str | None = None) -> Drawn:
         color = BEST if row == 0 else OTHER
         low, high = _bar(cell)
         ax.plot([low, high], [row, row], color=color, lw=2.4, alpha=0.45)
-        ax.plot([cell.score], [row], "o", color=color, ms=7, mec="white", mew=0.8)
+        ax.plot([cell.estimate], [row], "o", color=color, ms=7, mec="white", mew=0.8)
+        if cell.estimate != cell.score:
+            ax.plot([cell.score], [row], "o", color="none", ms=4, mec=color, mew=0.8)
         if cell.source in chances:
             ax.text(1.02, row, percent(chances[cell.source]), transform=beside,
                     color=color, va="center", fontsize=9)  # fmt: skip
@@ -78,13 +81,14 @@ def plot(ranking: Ranking, ax: Axis = None, metric: str | None = None) -> Drawn:
 
 
 def _draw_floor(ax: Axes, cells: Sequence[Cell]) -> None:
-    """Mark the score of a useless source where it is within the view of the bars."""
-    floors = {cell.details["floor"] for cell in cells if "floor" in cell.details}
-    left, right = ax.get_xlim()
+    """Mark the score of a useless source, in view whatever the bars reach."""
+    floors = {cell.floor for cell in cells if cell.floor is not None}
     for floor in floors:
-        if left <= floor <= right:
-            ax.axvline(floor, color=QUIET, lw=0.9, ls=":", zorder=0)
-    ax.set_xlim(left, right)
+        ax.axvline(floor, color=QUIET, lw=0.9, ls=":", zorder=0)
+    if floors:
+        ax.annotate("knows nothing", (min(floors), 0), (3, 3), fontsize=7, color=QUIET,
+                    xycoords=("data", "axes fraction"),
+                    textcoords="offset points")  # fmt: skip
 
 
 def plot_joint(
@@ -176,8 +180,11 @@ def plot_agreement(ranking: Ranking, ax: Axis = None) -> Drawn:
 
 def agreement(ranking: Ranking, first: str, second: str) -> float:
     """Return the Spearman correlation of two metrics over the sources both scored."""
-    a = {c.source: c.score for c in ranking.column(first) if np.isfinite(c.score)}
-    b = {c.source: c.score for c in ranking.column(second) if np.isfinite(c.score)}
+    columns = ranking.column(first), ranking.column(second)
+    a, b = (
+        {c.source: c.estimate for c in column if np.isfinite(c.score)}
+        for column in columns
+    )
     both = [name for name in a if name in b]
     return spearman(np.array([a[n] for n in both]), np.array([b[n] for n in both]))
 
@@ -275,7 +282,8 @@ def _places() -> Iterator[tuple[float, float, str]]:
 def _bar(cell: Cell) -> tuple[float, float]:
     low, high = cell.interval()
     half = np.nan_to_num(cell.standard_error)
-    return (cell.score - half, cell.score + half) if np.isnan(low) else (low, high)
+    value = cell.estimate
+    return (value - half, value + half) if np.isnan(low) else (low, high)
 
 
 def _canvas(ax: Axis, size: tuple[float, float]) -> Drawn:

@@ -89,31 +89,17 @@ def write_results(ranking: Ranking, folder: Path, **parts: Any) -> Path:
 
 
 def _headline(ranking: Ranking) -> dict[str, Any]:
-    """Say who is first, and how sure that is."""
-    metric = ranking.metrics[0]
+    """Return the verdict and what stands beside it."""
+    verdict = ranking.verdict
     scored = [c for c in ranking.column() if np.isfinite(c.score)]
-    facts: dict[str, Any] = dict.fromkeys(
-        ("best", "runner_up", "chance", "images", "level")
-    )
-    facts |= {"metric": metric, "scored": len(scored), "asked": len(ranking.sources)}
-    if not scored:
-        return facts
-    facts["best"], facts["images"] = scored[0], scored[0].details.get("images")
-    facts["resamples"] = len(scored[0].replicates)
-    if len(scored) < 2:
-        return facts
-    first, second = scored[:2]
-    chances = ranking.probability_best()
-    chance = chances.get(first.source, float("nan"))
-    facts["runner_up"], facts["runner_chance"] = second, chances.get(second.source)
-    facts["overlap"] = first.interval()[0] <= second.interval()[1]
-    if np.isfinite(chance):
-        facts["chance"] = chance
-        levels = {0.95: "clear", 0.8: "likely", 0.5: "leaning"}
-        facts["level"] = next((n for p, n in levels.items() if chance >= p), "open")
+    facts: dict[str, Any] = {"verdict": verdict, "metric": ranking.metrics[0]}
+    facts |= {"scored": len(scored), "asked": len(ranking.sources)}
+    facts["best"] = scored[0] if scored else None
+    facts["images"] = scored[0].details.get("images") if scored else None
+    facts["chance"] = ranking.probability_best().get(verdict.leader or "")
     winners = {m: _best(ranking, m) for m in ranking.metrics[1:]}
-    facts["agree"] = [m for m, name in winners.items() if name == first.source]
-    facts["differ"] = {m: n for m, n in winners.items() if n and n != first.source}
+    facts["agree"] = [m for m, name in winners.items() if name == verdict.leader]
+    facts["differ"] = {m: n for m, n in winners.items() if n and n != verdict.leader}
     return facts
 
 
@@ -133,8 +119,8 @@ def _rows(ranking: Ranking) -> list[dict[str, Any]]:
             {
                 "metric": metric,
                 "cell": cell,
-                "error": _error(cell) if cell else None,
                 "interval": cell.interval() if cell else None,
+                "explains": cell.explains() if cell else None,
                 "chance": chances[metric].get(first.source),
                 "best": winners[metric] == first.source,
             }
@@ -144,15 +130,6 @@ def _rows(ranking: Ranking) -> list[dict[str, Any]]:
         rank = place if np.isfinite(first.score) else None
         rows.append({"rank": rank, "source": first.source, "values": values})
     return rows
-
-
-def _error(cell: Cell) -> float | None:
-    """Return the error over resampled images, or else over draws of pixels.
-
-    The first is there for every metric, so that the columns of a table mean the same.
-    """
-    errors = (cell.bootstrap_error, cell.standard_error)
-    return next((error for error in errors if np.isfinite(error)), None)
 
 
 def _figures(ranking: Ranking) -> dict[str, Any]:
@@ -224,7 +201,7 @@ def _quantity(
     correlations = []
     for metric, cells in scores.items():
         both = [source for source in cells if np.isfinite(mean.get(source, np.nan))]
-        x = np.array([cells[source].score for source in both])
+        x = np.array([cells[source].estimate for source in both])
         y = np.array([mean[source] for source in both])
         found = {"pearson": pearson(x, y), "spearman": spearman(x, y)}
         found |= {"word": _word(found["spearman"]), "luck": _luck(x, y)}
@@ -232,7 +209,7 @@ def _quantity(
     first = scores[ranking.metrics[0]]
     ranked = [source for source in first if source in mean]
     drawn, _ = plots.plot_transfer(
-        {source: cell.score for source, cell in first.items()},
+        {source: cell.estimate for source, cell in first.items()},
         mean,
         intervals={source: cell.interval() for source, cell in first.items()},
         spread=spread,

@@ -17,7 +17,13 @@ from trfjax.arrays import Rows, is_traced, labelled_rows, safe_divide, to_array
 from trfjax.atoms.moments import Moments
 from trfjax.errors import ScoreWarning
 from trfjax.promotion import usual_promotion
-from trfjax.scores.spec import OfSums, ScoreSpec, laws, shares
+from trfjax.scores.spec import (
+    SEPARATION,
+    OfSums,
+    ScoreSpec,
+    laws,
+    shares,
+)
 from trfjax.scores.sums import is_many, sums_of
 from trfjax.scores.whitening import (
     centre,
@@ -236,6 +242,8 @@ SPEC = ScoreSpec(
     unit="",
     bounds=h_bounds,
     floor=lambda share: 0.0,
+    limits=lambda share: (0.0, float(np.sum(share > 0) - 1)),
+    explained=SEPARATION,
     laws=laws("duplicates", "rotation", "shift", "scale", "zero_feature"),
     merging_targets="not higher",
     of_sums=OfSums(tables=("target_moments",), replicates=h_score_of_moments),

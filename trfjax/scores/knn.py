@@ -26,7 +26,11 @@ from trfjax.scores.images import (
     resampled_tally,
     tally_of,
 )
-from trfjax.scores.spec import ScoreSpec, laws
+from trfjax.scores.spec import (
+    Explained,
+    ScoreSpec,
+    laws,
+)
 from trfjax.scores.thinning import check_limit, thinned
 from trfjax.scores.whitening import factor_of
 from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
@@ -222,6 +226,11 @@ SPEC = ScoreSpec(
     unit="accuracy",
     bounds=lambda labels, arrays: (0.0, 1.0),
     floor=lambda share: float(np.max(share)),
+    limits=lambda share: (0.0, 1.0),
+    explained=Explained(
+        share=lambda score, share: (score - np.max(share)) / (1 - np.max(share)),
+        of="what the largest class leaves open",
+    ),
     laws=laws("rotation", "shift", "scale", "zero_feature"),
     resampled=resampled_tally,
     smooth=False,  # shares of counted instances, by class

@@ -16,10 +16,12 @@ from trfjax.arrays import Rows, labelled_rows, safe_divide, safe_log
 from trfjax.atoms.atoms import Atoms
 from trfjax.promotion import usual_promotion
 from trfjax.scores.spec import (
+    ENTROPY,
     OfSums,
     PerInstance,
     ScoreSpec,
     entropy_bounds,
+    entropy_limits,
     laws,
     minus_entropy,
 )
@@ -221,6 +223,8 @@ SPEC = ScoreSpec(
     unit="nats",
     bounds=entropy_bounds,
     floor=minus_entropy,
+    limits=entropy_limits,
+    explained=ENTROPY,
     laws=laws("source_names", "duplicates"),
     space="probs",
     of_sums=OfSums(tables=("target_atoms",), replicates=leep_of_atoms),

@@ -29,7 +29,11 @@ from trfjax.scores.ridge import (
     fit_ridge,
     ridge_sums,
 )
-from trfjax.scores.spec import ScoreSpec, laws
+from trfjax.scores.spec import (
+    Explained,
+    ScoreSpec,
+    laws,
+)
 from trfjax.typing import IGNORE, ArrayInput
 
 
@@ -237,6 +241,10 @@ def _judged(
     return Judged(score, tally, "balanced")
 
 
+def _chance(share: Float[np.ndarray, " c"]) -> float:
+    return 1 / float(np.sum(share > 0))
+
+
 SPEC = ScoreSpec(
     name="linear_probe",
     function=_judged,
@@ -244,7 +252,12 @@ SPEC = ScoreSpec(
     title="Linear probe",
     unit="balanced accuracy",
     bounds=lambda labels, arrays: (0.0, 1.0),
-    floor=lambda share: 1 / float(np.sum(share > 0)),
+    floor=_chance,
+    limits=lambda share: (0.0, 1.0),
+    explained=Explained(
+        share=lambda score, share: (score - _chance(share)) / (1 - _chance(share)),
+        of="what chance leaves open",
+    ),
     laws=laws("duplicates", "shift", "scale", "zero_feature"),
     resampled=resampled_tally,
     smooth=False,  # shares of counted instances, by class

@@ -24,7 +24,14 @@ from trfjax.scores.evidence import (
     reference_evidence,
 )
 from trfjax.scores.logme_pixels import evidence_of_cells, fit_evidence, pixel_evidence
-from trfjax.scores.spec import OfSums, PerInstance, ScoreSpec, laws, unbounded
+from trfjax.scores.spec import (
+    Explained,
+    OfSums,
+    PerInstance,
+    ScoreSpec,
+    laws,
+    unbounded,
+)
 from trfjax.scores.sums import is_many, sums_of
 from trfjax.scores.whitening import default_rcond, dot, factor_of
 from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
@@ -281,6 +288,17 @@ def evidence_without_features(share: Float[np.ndarray, " c"]) -> float:
     return float(-0.5 * np.mean(np.log(2 * np.pi) + 1 + np.log(share)))
 
 
+def _of_likelihood(score: float, share: Float[np.ndarray, " c"]) -> float:
+    """Return the R squared that this evidence is worth, against the best constants.
+
+    Features whose mean is not 0 act as a constant too, so that what constants explain
+    says nothing of a source. Cox and Snell: 1 - exp(-2 (evidence - its)).
+    """
+    share = share[(share > 0) & (share < 1)]
+    constant = -0.5 * np.mean(np.log(2 * np.pi) + 1 + np.log(share * (1 - share)))
+    return float(1 - np.exp(-2 * (score - constant)))
+
+
 SPEC = ScoreSpec(
     name="logme",
     function=logme,
@@ -289,6 +307,7 @@ SPEC = ScoreSpec(
     unit="nats per sample",
     bounds=unbounded,
     floor=evidence_without_features,
+    explained=Explained(share=_of_likelihood, of="the labels (as R squared)"),
     laws=laws("rotation", "scale", "zero_feature"),
     of_sums=OfSums(tables=("target_moments",), replicates=logme_of_moments),
     per_instance=PerInstance(

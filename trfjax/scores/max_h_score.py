@@ -12,7 +12,12 @@ from jaxtyping import Array, Float
 from trfjax.arrays import as_labels, index_labels, row_weights
 from trfjax.promotion import usual_promotion
 from trfjax.scores.nce import label_counts
-from trfjax.scores.spec import OfSums, ScoreSpec, laws
+from trfjax.scores.spec import (
+    SEPARATION,
+    OfSums,
+    ScoreSpec,
+    laws,
+)
 from trfjax.typing import IGNORE, AnyArray, ArrayInput
 
 
@@ -148,6 +153,8 @@ SPEC = ScoreSpec(
     unit="",
     bounds=_bounds,
     floor=lambda share: 0.0,
+    limits=lambda share: (0.0, float(np.sum(share > 0) - 1)),
+    explained=SEPARATION,
     laws=laws("source_names", "duplicates"),
     space="probs",
     of_sums=OfSums(tables=("target_counts",), replicates=max_h_score_of_counts),

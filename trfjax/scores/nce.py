@@ -13,10 +13,12 @@ from jaxtyping import Array, Float, Int
 from trfjax.arrays import as_labels, index_labels, is_traced, row_weights
 from trfjax.promotion import usual_promotion
 from trfjax.scores.spec import (
+    ENTROPY,
     OfSums,
     PerInstance,
     ScoreSpec,
     entropy_bounds,
+    entropy_limits,
     laws,
     minus_entropy,
 )
@@ -216,6 +218,8 @@ SPEC = ScoreSpec(
     unit="nats",
     bounds=entropy_bounds,
     floor=minus_entropy,
+    limits=entropy_limits,
+    explained=ENTROPY,
     laws=laws("source_names", "duplicates"),
     space="probs",
     of_sums=OfSums(tables=("target_counts",), replicates=nce_of_counts),

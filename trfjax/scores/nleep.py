@@ -18,7 +18,14 @@ from trfjax.errors import ScoreWarning
 from trfjax.promotion import usual_promotion
 from trfjax.scores.leep import leep
 from trfjax.scores.mixture import fit_mixture, principal
-from trfjax.scores.spec import ScoreSpec, entropy_bounds, laws, minus_entropy
+from trfjax.scores.spec import (
+    ENTROPY,
+    ScoreSpec,
+    entropy_bounds,
+    entropy_limits,
+    laws,
+    minus_entropy,
+)
 from trfjax.statistics.resamples import Resamples
 from trfjax.typing import IGNORE, ArrayInput, Labels
 
@@ -251,6 +258,8 @@ SPEC = ScoreSpec(
     unit="nats",
     bounds=entropy_bounds,
     floor=minus_entropy,
+    limits=entropy_limits,
+    explained=ENTROPY,
     laws=laws(),
     resampled=_resampled,
     weighted=False,  # copies change the draw of the seeds

@@ -17,7 +17,11 @@ from trfjax.arrays import is_traced, labelled_rows, safe_divide
 from trfjax.errors import ScoreWarning
 from trfjax.promotion import usual_promotion
 from trfjax.scores.hscore import h_bounds
-from trfjax.scores.spec import ScoreSpec, laws
+from trfjax.scores.spec import (
+    SEPARATION,
+    ScoreSpec,
+    laws,
+)
 from trfjax.scores.sums import Sums, is_many, sums_of
 from trfjax.scores.whitening import (
     centre,
@@ -182,6 +186,8 @@ SPEC = ScoreSpec(
     unit="",
     bounds=_bounds,
     floor=lambda share: 0.0,
+    limits=lambda share: (0.0, np.inf),
+    explained=SEPARATION,
     laws=laws("rotation", "shift", "scale"),
     merging_targets="not higher",
     rtol=1e-4,

@@ -50,6 +50,18 @@ Direction: TypeAlias = Literal["not lower", "not higher"]
 LabelKind: TypeAlias = Literal["ids", "values", "none"]
 Bounds: TypeAlias = Callable[[np.ndarray, Mapping[str, AnyArray]], tuple[float, float]]
 Floor: TypeAlias = Callable[[Float[np.ndarray, " c"]], float]
+Limits: TypeAlias = Callable[[Float[np.ndarray, " c"]], tuple[float, float]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Explained:
+    """How much of what there is above the floor a score is: 0 at the floor, at most 1.
+
+    `share(score, class_shares)` returns it; `of` is the noun: "the label entropy".
+    """
+
+    share: Callable[[float, Float[np.ndarray, " c"]], float]
+    of: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,6 +118,8 @@ class ScoreSpec:
     bounds: Bounds  # of target labels and arrays: the closed interval of values
     laws: frozenset[Law]
     floor: Floor | None = None  # of class shares: what a useless source reaches
+    limits: Limits | None = None  # of class shares: values any images can have
+    explained: Explained | None = None  # None: nobody knows what a perfect source gets
     labels: LabelKind = "ids"  # what the target labels are
     space: FeatureSpace = "penultimate"  # of the features, atoms and moments it reads
     settings: tuple[Setting, ...] = ()  # of a ranking, that the function takes
@@ -230,6 +244,25 @@ def minus_entropy(share: Float[np.ndarray, " c"]) -> float:
     """Return what a conditional entropy of labels reaches with a useless source."""
     share = share[share > 0]
     return float(np.sum(share * np.log(share)))
+
+
+def entropy_limits(share: Float[np.ndarray, " c"]) -> tuple[float, float]:
+    """Return the least and the largest conditional entropy of that many classes."""
+    return -float(np.log(max(np.sum(share > 0), 1))), 0.0
+
+
+def _of_entropy(score: float, share: Float[np.ndarray, " c"]) -> float:
+    floor = minus_entropy(share)
+    return 1 - score / floor if floor < 0 else float("nan")
+
+
+def _of_separation(score: float, share: Float[np.ndarray, " c"]) -> float:
+    most = int(np.sum(share > 0)) - 1
+    return score / most if most > 0 else float("nan")
+
+
+ENTROPY = Explained(share=_of_entropy, of="the label entropy")
+SEPARATION = Explained(share=_of_separation, of="what perfect features separate")
 
 
 def entropy_bounds(

@@ -124,8 +124,8 @@ def image_interval(
         smooth: whether the jackknife can tell the bias; if not, none is corrected.
 
     Returns:
-        The score and both ends, which are NaN with fewer than two replicates; the count
-        is that of the images, 0 where `left_out` does not say.
+        The score and both ends, which are NaN with fewer than two values to go by; the
+        count is that of the images, 0 where `left_out` does not say.
 
     Raises:
         ValueError: a level outside (0, 1), or another method.
@@ -144,11 +144,11 @@ def image_interval(
         )
     values, alone = (np.asarray(part, float) for part in (replicates, left_out))
     values, alone = values[np.isfinite(values)], alone[np.isfinite(alone)]
-    if len(values) < 2 or not np.isfinite(score):
-        return Interval(float(score), float("nan"), float("nan"), len(alone))
-    if method == "jackknife" and len(alone) > 1:
+    if method == "jackknife" and len(alone) > 1 and np.isfinite(score):
         low, high = _jackknife(score, alone, level, smooth)
         return Interval(float(score), low, high, len(alone))
+    if len(values) < 2 or not np.isfinite(score):
+        return Interval(float(score), float("nan"), float("nan"), len(alone))
     z = _reach(level, len(alone)) * np.array([-1.0, 1.0])
     if method == "bca":
         z = _moved(z, score, values, alone)

@@ -18,7 +18,14 @@ from trfjax.scores.otce.draws import SETTINGS, mean_cost, score_draws
 from trfjax.scores.otce.otce import trial
 from trfjax.scores.otce.resampled import resampled_draws
 from trfjax.scores.otce.result import OtceResult, Solver, details_of
-from trfjax.scores.spec import ScoreSpec, entropy_bounds, laws, minus_entropy
+from trfjax.scores.spec import (
+    ENTROPY,
+    ScoreSpec,
+    entropy_bounds,
+    entropy_limits,
+    laws,
+    minus_entropy,
+)
 from trfjax.transport.exact import exact_joint
 from trfjax.transport.joint import couple_many
 from trfjax.transport.problem import Problem, Settings
@@ -294,6 +301,8 @@ SPEC = ScoreSpec(
     unit="nats",
     bounds=entropy_bounds,
     floor=minus_entropy,
+    limits=entropy_limits,
+    explained=ENTROPY,
     laws=laws(
         "source_names", "duplicates", "rotation", "shift", "scale", "zero_feature"
     ),

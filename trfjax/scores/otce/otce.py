@@ -15,10 +15,12 @@ from trfjax.scores.otce.pixels import fit_pixels, otce_of_cells, pixel_otce
 from trfjax.scores.otce.resampled import resampled_draws
 from trfjax.scores.otce.result import OtceResult, Solver, details_of
 from trfjax.scores.spec import (
+    ENTROPY,
     OfSums,
     PerInstance,
     ScoreSpec,
     entropy_bounds,
+    entropy_limits,
     laws,
     minus_entropy,
 )
@@ -125,6 +127,8 @@ SPEC = ScoreSpec(
     unit="nats",
     bounds=entropy_bounds,
     floor=minus_entropy,
+    limits=entropy_limits,
+    explained=ENTROPY,
     laws=laws(
         "source_names", "duplicates", "rotation", "shift", "scale", "zero_feature"
     ),

@@ -1,0 +1,94 @@
+"""The table of a ranking as plain text, for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from trfjax.ranking.cell import Cell
+from trfjax.ranking.verdict import Verdict
+
+WIDTH = 80
+
+
+def table_text(
+    target: str,
+    columns: Mapping[str, Sequence[Cell]],
+    chances: Mapping[str, float],
+    verdict: Verdict,
+) -> str:
+    """Return verdict and table: the first score in full, the others below.
+
+    Args:
+        target: what was ranked for.
+        columns: cells by score, each best first; the first score orders.
+        chances: probability of being best by source, where that is known.
+        verdict: on the first score.
+    """
+    first, *others = columns
+    scored = [cell for cell in columns[first] if np.isfinite(cell.score)]
+    lines = [f"Ranking of {len(scored)} sources for {target}"]
+    lines += textwrap.wrap(verdict.sentence, WIDTH, break_on_hyphens=False)
+    head = ["", "source", "estimate", "90% interval", "explains", "P(best)", first]
+    places = enumerate(scored, start=1)
+    lines += _aligned([head, *(_row(place, cell, chances) for place, cell in places)])
+    if verdict.floor is not None:
+        lines.append(f"A source that knows nothing gets {verdict.floor:.4f}.")
+    if any(cell.left_out and cell.smooth for cell in scored):
+        lines += textwrap.wrap(
+            f"{first} is the score itself; the estimate is the score without the bias "
+            "of few images. Order, interval and P(best) are those of the estimate.",
+            WIDTH,
+        )
+    for start in range(0, len(others), 4):
+        names = others[start : start + 4]
+        known = {(c.source, name): c for name in names for c in columns[name]}
+        rows = [
+            [str(place), c.source, *(_number(known.get((c.source, n))) for n in names)]
+            for place, c in enumerate(scored, start=1)
+        ]
+        lines += ["", *_aligned([["", "source", *names], *rows])]
+    failures = [_failure(c) for c in columns[first] if not np.isfinite(c.score)]
+    return "\n".join([*lines, *(["not ranked:", *failures] if failures else [])])
+
+
+def _row(place: int, cell: Cell, chances: Mapping[str, float]) -> list[str]:
+    low, high = cell.interval()
+    share, chance = cell.explains(), chances.get(cell.source)
+    return [
+        str(place),
+        cell.source,
+        f"{cell.estimate:.4f}",
+        "" if np.isnan(low) else f"{low:.3f} .. {high:.3f}",
+        "" if share is None else f"{100 * share.value:.2g}%",
+        "" if chance is None else f"{chance:.2f}",
+        f"{cell.score:.4f}",
+    ]
+
+
+def _failure(cell: Cell) -> str:
+    if cell.status == "failed":
+        return f"  {cell.source}: {cell.error}"
+    reason = "; ".join(cell.warnings) or "the score has no value here"
+    return f"  {cell.source}: undefined ({reason})"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows under each other; the second column, names, stands left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            text.ljust(width) if i == 1 else text.rjust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+            if width or i == 0
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _number(cell: Cell | None) -> str:
+    if cell is None or not np.isfinite(cell.score):
+        return "-"
+    return f"{cell.score:.4f}"
