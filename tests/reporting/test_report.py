@@ -56,7 +56,7 @@ def measure(slope=1.0, seeds=2, noise=0.0):
     rng = np.random.default_rng(0)
     found = {}
     for c in make_ranking().column()[:5]:
-        values = 0.7 + slope * c.score + noise * rng.normal(size=(2, seeds))
+        values = 0.7 + slope * c.estimate + noise * rng.normal(size=(2, seeds))
         found[c.source] = dict(zip(("accuracy", "miou"), values.tolist(), strict=True))
     return found
 
