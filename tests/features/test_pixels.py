@@ -2,7 +2,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from trfjax.features.pixels import draw_pixels, near_boundary, sample_maps
+from trfjax.features.pixels import draw_pixels, near_boundary
+from trfjax.features.sampling import sample_maps
 from trfjax.models.resize import resize_bilinear
 
 

@@ -8,7 +8,8 @@ from flax import nnx
 from tests.features.toy import NAMES, colours, toy, trained, unet
 from trfjax.data import stack
 from trfjax.features import predictor
-from trfjax.features.predictor import Preprocessing, as_predictor, weights_digest
+from trfjax.features.predictor import as_predictor, weights_digest
+from trfjax.features.preprocessing import Preprocessing
 from trfjax.state import apply
 
 

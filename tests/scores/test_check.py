@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trfjax.scores import DEFAULT, SCORES
-from trfjax.scores.check import check_score, example_case
+from trfjax.scores.check import check_score
+from trfjax.scores.example import example_case
 from trfjax.scores.leep import leep
 from trfjax.scores.nce import nce
 from trfjax.scores.spec import ScoreSpec, laws, unbounded

@@ -13,7 +13,7 @@ import pytest
 
 from trfjax.errors import ScoreWarning
 from trfjax.scores import SCORES
-from trfjax.scores.check import TARGET_SIDE, example_case
+from trfjax.scores.example import TARGET_SIDE, example_case
 
 NAMES = [name for name, spec in SCORES.items() if "network" not in spec.inputs]
 LABELLED = [name for name in NAMES if SCORES[name].labels == "ids"]

@@ -5,15 +5,11 @@ import numpy as np
 import pytest
 
 from trfjax.statistics import correlation
+from trfjax.statistics.choice import footrule, ndcg, recall_at_k, regret_at_1, rel_at_k
 from trfjax.statistics.correlation import (
-    footrule,
     judge,
     kendall,
-    ndcg,
     pearson,
-    recall_at_k,
-    regret_at_1,
-    rel_at_k,
     spearman,
     weighted_kendall,
 )

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from trfjax.data.archives import Items, mnist, no_split, omniglot, stamp_of, usps
+from trfjax.data.archives import Items, mnist, no_split, stamp_of, usps
 from trfjax.data.dataset import Dataset
 from trfjax.data.images import read_image
 from trfjax.data.labels import LabelMap
+from trfjax.data.omniglot import omniglot
 from trfjax.data.paths import (
     OTHER_FORMATS,
     check_inside,

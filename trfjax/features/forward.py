@@ -14,8 +14,8 @@ from tqdm.auto import tqdm
 from trfjax.data.batches import prefetch
 from trfjax.data.dataset import Dataset, Example
 from trfjax.features.featureset import head_predictions, softmax
-from trfjax.features.pixels import sample_maps
 from trfjax.features.predictor import LEVEL, Maps, Predictor
+from trfjax.features.sampling import sample_maps
 
 log = logging.getLogger("trfjax")
 

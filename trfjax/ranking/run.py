@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from trfjax.data.dataset import Dataset
 from trfjax.errors import ScoreWarning
 from trfjax.ranking.cell import Cell, cell_of
 from trfjax.ranking.drawn import score_drawn

@@ -11,7 +11,7 @@ from typing import Any
 from trfjax.data.dataset import Dataset
 from trfjax.errors import DataError
 from trfjax.features.featureset import FeatureSet
-from trfjax.features.predictor import Preprocessing
+from trfjax.features.preprocessing import Preprocessing
 from trfjax.ranking.rank import SavedSource, Source
 from trfjax.studies.runs import open_model, training_data
 from trfjax.studies.specs import DataSpec, SourceSpec
