@@ -13,8 +13,6 @@ from trfjax.reading import printable as printable
 
 RGB = tuple[int, int, int]
 _IGNORED: RGB = (0, 0, 0)
-
-
 _INK, _PAPER, _FAINT = (24, 24, 27), (255, 255, 255), (100, 100, 108)
 _MARGIN, _GAP, _TEXT = 20, 12, 14
 _SMALL = 200  # widest picture of a classification set
