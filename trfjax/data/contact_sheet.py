@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from trfjax.data.dataset import Dataset, Example, spread
 from trfjax.data.labels import LabelMap
-from trfjax.reading import printable as printable
+from trfjax.reading import printable
 
 RGB = tuple[int, int, int]
 _IGNORED: RGB = (0, 0, 0)

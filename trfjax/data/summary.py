@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trfjax.data.dataset import Dataset
-from trfjax.reading import printable as printable
+from trfjax.reading import printable
 
 
 @dataclasses.dataclass(frozen=True)
