@@ -31,6 +31,7 @@ STEPPING = (
     "training/many_step.py",
     "transfer/guided.py",
     "episodes/descend.py",
+    "adaptation/run.py",
 )
 ONLY = {"ott": ("transport",), "optax": ("training", "adaptation")}
 

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the same names, for type checkers and editors
+    from trfjax.adaptation.adapt import adapt as adapt
     from trfjax.atoms.atoms import Atoms as Atoms
     from trfjax.atoms.compress import compress as compress
     from trfjax.data import load_dataset as load_dataset
@@ -71,6 +72,7 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors
 # Public name -> the module that defines it. Looked up on first use, so that
 # `import trfjax` loads neither jax nor anything that does.
 _PUBLIC: dict[str, str] = {
+    "adapt": "trfjax.adaptation.adapt",
     "check_score": "trfjax.scores.check",
     "compress": "trfjax.atoms.compress",
     "conditional_entropy": "trfjax.transport.conditional",

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from trfjax.models import list_models
+from trfjax.models.discriminators import DISCRIMINATORS, create_discriminator
 from trfjax.models.info import ModelInfo, model_info
 from trfjax.studies.runs import open_model
 
@@ -47,6 +48,9 @@ def _info(name: str, config: Any) -> ModelInfo:
         return model_info(
             trained.model, trained.card.input_size, name=trained.card.name
         )
+    if name in DISCRIMINATORS:
+        judge = create_discriminator(name, config.classes)
+        return model_info(judge, config.size, name=name)
     options = {} if config.width is None else {"width": config.width}
     return model_info(name, config.size, num_classes=config.classes, **options)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import PyTree
 
 from trfjax.data import Dataset
 from trfjax.errors import DataError
@@ -35,13 +36,29 @@ def save_state(
     Raises:
         ValueError: a file name that does not end in `.safetensors`.
     """
+    belongs = belongs_to(recipe, card, dataset)
+    write_checkpoint(path, state, belongs=belongs, curves={"losses": list(losses)})
+
+
+def write_checkpoint(
+    path: str | Path,
+    state: PyTree,
+    *,
+    belongs: Mapping[str, Any],
+    curves: Mapping[str, Any],
+) -> None:
+    """Write a tree of arrays, what it belongs to and its curves, atomically.
+
+    Raises:
+        ValueError: a file name that does not end in `.safetensors`.
+    """
     check_suffix(path)
     # A number is stored as a vector of one, which is what the file format gives back.
     arrays = {name: np.atleast_1d(leaf) for name, leaf in flatten(state).items()}
     metadata = {
         "training": FORMAT,
-        "belongs": _belongs(recipe, card, dataset),
-        "losses": list(losses),
+        "belongs": belongs,
+        **curves,
         "digest": arrays_digest(arrays),
     }
     write_arrays(path, arrays, metadata)
@@ -66,8 +83,30 @@ def load_state(
     Raises:
         DataError: a damaged file, or one of another recipe, network or data set.
     """
+    belongs = belongs_to(recipe, card, dataset)
+    state, metadata = read_checkpoint(path, template, belongs=belongs, needs="losses")
+    return state, [float(x) for x in metadata["losses"]]
+
+
+def read_checkpoint(
+    path: str | Path, template: Any, *, belongs: Mapping[str, Any], needs: str
+) -> tuple[Any, dict[str, Any]]:
+    """Read what `write_checkpoint` wrote into a tree of the template's structure.
+
+    Args:
+        path: the file.
+        template: a tree of the same structure.
+        belongs: what must be the same; more steps of a recipe are not.
+        needs: the name of a curve that must be there.
+
+    Returns:
+        The tree, bit for bit, and the metadata with the curves.
+
+    Raises:
+        DataError: a damaged file, or one of another run.
+    """
     arrays, metadata = read_arrays(path)
-    if not {"training", "belongs", "losses", "digest"} <= set(metadata):
+    if not {"training", "belongs", needs, "digest"} <= set(metadata):
         raise DataError(path, "is no training checkpoint; it cannot be resumed.")
     if metadata["training"] != FORMAT:
         raise DataError(
@@ -75,7 +114,7 @@ def load_state(
             f"has format {metadata['training']}, this version reads {FORMAT}. "
             "Train again without resume.",
         )
-    _check_belongs(path, metadata["belongs"], _belongs(recipe, card, dataset))
+    _check_belongs(path, metadata["belongs"], belongs)
     if arrays_digest(arrays) != metadata["digest"]:
         raise DataError(path, "damaged: its arrays are not those saved. Copy it again.")
     try:
@@ -84,7 +123,7 @@ def load_state(
         raise DataError(
             path, f"belongs to another network: {error}. Train without resume."
         ) from error
-    return state, [float(x) for x in metadata["losses"]]
+    return state, metadata
 
 
 def check_suffix(path: str | Path) -> None:
@@ -96,7 +135,7 @@ def check_suffix(path: str | Path) -> None:
         )
 
 
-def _belongs(recipe: Recipe, card: ModelCard, dataset: Dataset) -> dict[str, Any]:
+def belongs_to(recipe: Recipe, card: ModelCard, dataset: Dataset) -> dict[str, Any]:
     """Return what must be the same for a run to go on."""
     facts = {
         **{f"recipe.{key}": item for key, item in recipe.to_dict().items()},
