@@ -51,9 +51,9 @@ from trfjax.scores.nce import nce_of_counts
 from trfjax.scores.otce.atoms import (
     otce_atoms,
     otce_atoms_replicates,
-    problem_of,
 )
 from trfjax.scores.otce.otce import otce
+from trfjax.scores.otce.quantisation import problem_of
 from trfjax.statistics.interval import image_interval
 from trfjax.statistics.resamples import Resamples
 from trfjax.studies.runs import open_model

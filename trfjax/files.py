@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,6 +30,19 @@ T = TypeVar("T")
 
 HEADER = "trfjax"  # the key of our metadata in a .safetensors file
 SEAL = "sha256"  # the key of the digest of everything else in a file
+
+
+def user_folder() -> Path:
+    """Return `$TRFJAX_CACHE`, or else `trfjax` in the user's cache folder."""
+    if chosen := os.environ.get("TRFJAX_CACHE"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "trfjax"
 
 
 @contextlib.contextmanager

@@ -495,3 +495,17 @@ def test_extracted_features_say_where_they_are_from(saved):
     found = FeatureSet.load(saved / "target.safetensors")
     assert found.facts["model"] == "arden" and len(found) == 400
     assert len(found.image_ids) == 3
+
+
+def test_compiled_programs_are_kept_for_the_next_command(monkeypatch, tmp_path):
+    import os
+
+    from trfjax.cli import keep_programs
+
+    monkeypatch.setattr(os, "environ", {"TRFJAX_CACHE": str(tmp_path)})
+    keep_programs()
+    place = os.environ["JAX_COMPILATION_CACHE_DIR"]
+    assert place.startswith(str(tmp_path / "programs"))
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = "chosen"
+    keep_programs()
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "chosen"

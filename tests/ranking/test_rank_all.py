@@ -68,6 +68,26 @@ def test_all_pixels_agree_with_all_pixels_drawn(ranking):
         )
 
 
+def wild(images):
+    """Logits that differ from pixel to pixel by far more than epsilon."""
+    mixing = np.random.default_rng(0).normal(size=(images.shape[-1], 6)) * 1e4
+    return {"logits": (30 * np.sin(np.asarray(images) @ mixing)).astype(np.float32)}
+
+
+def test_draws_take_the_place_of_atoms_that_do_not_tell_the_score():
+    settings = {"metrics": ("otce",), "features": "logits", "repeats": 2, **ALL}
+    settings |= {"bootstrap": 5, "atoms": 32}
+    drawn = rank(sources(wild=wild), dataset("target"), **settings).cells[0]
+    assert "the score is of 2 draws of 10,000 pixels" in " ".join(drawn.warnings)
+    assert "too few for these features" in drawn.details["doubt"]
+    assert drawn.details["num_samples"] == [1020, 1020]
+    told = rank(sources(wild=wild), dataset("target"), pixels="all", **settings).cells[
+        0
+    ]
+    assert told.score == pytest.approx(drawn.details["score_of_all_pixels"])
+    assert told.score != drawn.score and told.details["atoms"] == [32, 32]
+
+
 def test_saved_sets_are_ranked_without_their_network(tmp_path):
     target, own = dataset("target"), dataset("own", seed=1)
     saved = []

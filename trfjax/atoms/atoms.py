@@ -5,20 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from trfjax.atoms.kmeans import kmeans, nearest
+from trfjax.atoms.groups import grouped, over
+from trfjax.atoms.sample import NAMES, Sample, mixed
 from trfjax.errors import DataError
 from trfjax.files import read_arrays, write_arrays
 
-SCHEMA = 1  # of the files
+SCHEMA = 2  # of the files
 ARRAYS = ("points", "means", "counts", "scatter")
-LLOYD = 25  # steps when atoms are made of finer atoms
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,6 +34,7 @@ class Atoms:
     means: Float[np.ndarray, "m c d"]  # of the pixels of one label; 0 without one
     counts: Float[np.ndarray, "i m c"]  # pixels by image, atom and label; float32
     scatter: Float[np.ndarray, "i m"]  # sum of squared distances of the pixels, float64
+    sample: Sample  # some of the pixels as they were, which shows what atoms change
     image_ids: tuple[str, ...]
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)  # JSON, provenance
 
@@ -91,9 +90,7 @@ class Atoms:
             raise ValueError(f"count: {count} is less than 1")
         if count >= len(self):
             return self
-        index, centres = _grouped(
-            self.points, self.counts.sum(axis=(0, 2)), count, seed
-        )
+        index, centres = grouped(self.points, self.counts.sum(axis=(0, 2)), count, seed)
         counts = np.zeros((len(self.counts), len(centres), self.num_classes))
         np.add.at(counts.swapaxes(0, 1), index, self.counts.swapaxes(0, 1))
         moved = np.sum((self.points - centres[index]) ** 2, axis=1)
@@ -103,18 +100,28 @@ class Atoms:
         mass = self.counts.sum(axis=0, dtype=np.float64)[:, :, None]
         means = np.zeros((len(centres), *self.means.shape[1:]))
         np.add.at(means, index, mass * self.means)
-        means = _over(means, counts.sum(axis=0)[:, :, None])
+        means = over(means, counts.sum(axis=0)[:, :, None])
+        sample = dataclasses.replace(
+            self.sample, atom=index[self.sample.atom].astype(np.int32)
+        )
         return dataclasses.replace(
-            self, points=centres, means=means, counts=counts.astype(np.float32),
+            self,
+            points=centres,
+            means=means,
+            counts=counts.astype(np.float32),
             scatter=scatter,
-        )  # fmt: skip
+            sample=sample,
+        )
 
     def select(self, images: Sequence[int] | np.ndarray) -> Atoms:
         """Return the same atoms with some of the images, each as often as named."""
         chosen = np.asarray(images, np.int64)
         ids = tuple(self.image_ids[i] for i in chosen)
         counts, scatter = self.counts[chosen], self.scatter[chosen]
-        return dataclasses.replace(self, counts=counts, scatter=scatter, image_ids=ids)
+        sample = self.sample.of_images(chosen)
+        return dataclasses.replace(
+            self, counts=counts, scatter=scatter, sample=sample, image_ids=ids
+        )
 
     def merge(self, other: Atoms) -> Atoms:
         """Return the atoms of both, side by side; `reduce` makes them fewer.
@@ -122,7 +129,6 @@ class Atoms:
         Raises:
             ValueError: other features or labels, or an image that is in both.
         """
-        mine, theirs = self.counts, other.counts
         for name, a, b in (
             ("features", self.points.shape[1], other.points.shape[1]),
             ("classes", self.num_classes, other.num_classes),
@@ -134,21 +140,35 @@ class Atoms:
             raise ValueError(
                 f"merge: {len(twice)} images are in both, such as {min(twice)!r}"
             )
-        rows, columns = len(mine) + len(theirs), len(self) + len(other)
-        counts = np.zeros((rows, columns, self.num_classes), np.float32)
-        counts[: len(mine), : len(self)] = mine
-        counts[len(mine) :, len(self) :] = theirs
-        scatter = np.zeros((rows, columns))
-        scatter[: len(mine), : len(self)] = self.scatter
-        scatter[len(mine) :, len(self) :] = other.scatter
+        corner = len(self.counts), len(self)
+        shape = corner[0] + len(other.counts), corner[1] + len(other)
+        counts = np.zeros((*shape, self.num_classes), np.float32)
+        scatter = np.zeros(shape)
+        for whole, first, second in (
+            (counts, self.counts, other.counts),
+            (scatter, self.scatter, other.scatter),
+        ):
+            whole[: corner[0], : corner[1]] = first
+            whole[corner[0] :, corner[1] :] = second
         points, means = (
             np.concatenate([getattr(self, name), getattr(other, name)])
             for name in ("points", "means")
         )
+        theirs = dataclasses.replace(
+            other.sample,
+            atom=other.sample.atom + np.int32(corner[1]),
+            image=other.sample.image + np.int32(corner[0]),
+        )
+        share = self.pixels / (self.pixels + other.pixels)
         return Atoms(
-            points, means, counts, scatter, self.image_ids + other.image_ids,
-            {"merged": [self.facts, other.facts]},
-        )  # fmt: skip
+            points=points,
+            means=means,
+            counts=counts,
+            scatter=scatter,
+            sample=mixed(self.sample, theirs, share),
+            image_ids=self.image_ids + other.image_ids,
+            facts={"merged": [self.facts, other.facts]},
+        )
 
     def save(self, path: str | Path) -> None:
         """Write one `.safetensors` file, atomically."""
@@ -181,6 +201,7 @@ class Atoms:
 def packed(atoms: Atoms) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the arrays and the metadata of a file."""
     arrays = {name: getattr(atoms, name) for name in ARRAYS}
+    arrays |= {f"sample/{name}": getattr(atoms.sample, name) for name in NAMES}
     known = {"schema": SCHEMA, "image_ids": atoms.image_ids, "facts": atoms.facts}
     return arrays, {"atoms": known}
 
@@ -190,88 +211,12 @@ def unpacked(arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> Atoms:
     known = metadata["atoms"]
     if known["schema"] != SCHEMA:
         raise ValueError(f"format {known['schema']}, this is format {SCHEMA}")
-    parts = {name: arrays[name] for name in ARRAYS}
-    ids = tuple(known["image_ids"])
-    return Atoms(**parts, image_ids=ids, facts=dict(known["facts"]))
-
-
-class Cells(NamedTuple):
-    """The pixels of one label within one finer atom, a cell a row."""
-
-    mean: np.ndarray  # (n, d)
-    pixels: np.ndarray  # (n,)
-    label: np.ndarray  # (n,)
-    atom: np.ndarray  # (n,) finer atom; each belongs to a single image
-
-
-def join(
-    cells: Cells,
-    scatter: np.ndarray,
-    image: np.ndarray,
-    image_ids: tuple[str, ...],
-    *,
-    num_classes: int,
-    count: int,
-    seed: int,
-    facts: dict[str, Any] | None = None,
-) -> Atoms:
-    """Make at most `count` atoms of finer ones.
-
-    Args:
-        cells: what the finer atoms hold.
-        scatter: `(f,)` sums of squared distances to the mean of a finer atom.
-        image: `(f,)` index into `image_ids`.
-        image_ids: names of the images.
-        num_classes: number of label ids.
-        count: atoms at most.
-        seed: of the seeding.
-        facts: where the pixels are from.
-    """
-    weights = np.bincount(cells.atom, cells.pixels, len(scatter))
-    points = weighted_means(cells.mean, cells.pixels, cells.atom, len(scatter))
-    index, centres = np.arange(len(points)), points
-    if count < len(points):
-        index, centres = _grouped(points, weights, count, seed)
-    counts = np.zeros((len(image_ids), len(centres), num_classes))
-    np.add.at(counts, (image[cells.atom], index[cells.atom], cells.label), cells.pixels)
-    means = np.zeros((len(centres), num_classes, points.shape[1]))
-    place = index[cells.atom], cells.label
-    np.add.at(means, place, cells.pixels[:, None] * cells.mean)
-    spread = np.zeros(counts.shape[:2])
-    moved = np.sum((points - centres[index]) ** 2, axis=1)
-    np.add.at(spread, (image, index), scatter + weights * moved)
-    means = _over(means, counts.sum(axis=0)[:, :, None])
     return Atoms(
-        centres, means, counts.astype(np.float32), spread, image_ids, facts or {}
+        **{name: arrays[name] for name in ARRAYS},
+        sample=Sample(*(arrays[f"sample/{name}"] for name in NAMES)),
+        image_ids=tuple(known["image_ids"]),
+        facts=dict(known["facts"]),
     )
-
-
-def _grouped(
-    points: np.ndarray, weights: np.ndarray, count: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Group weighted points; return the group of each and the means, none empty."""
-    places = jnp.asarray(points, jnp.float32)
-    mass = jnp.asarray(weights / weights.sum(), jnp.float32)
-    centres = kmeans(places, mass, jax.random.key(seed), count=count, steps=LLOYD)
-    index = np.asarray(nearest(places, centres)[0])
-    # An atom whose pixels weigh nothing, of images left out, has no place in a mean.
-    weights = np.asarray(weights, np.float64)
-    weights = np.where(weights > 0, weights, weights.sum() * 1e-12)
-    used, index = np.unique(index, return_inverse=True)
-    return index, weighted_means(points, weights, index, len(used))
-
-
-def weighted_means(
-    points: np.ndarray, weights: np.ndarray, index: np.ndarray, count: int
-) -> np.ndarray:
-    """Return the weighted mean of every group, added up in float64."""
-    mass = np.bincount(index, weights, count)
-    sums = [np.bincount(index, weights * column, count) for column in points.T]
-    return (np.stack(sums, axis=1) / mass[:, None]).astype(np.float32)
-
-
-def _over(sums: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    return (sums / np.where(mass > 0, mass, 1)).astype(np.float32)
 
 
 def _check(atoms: Atoms) -> None:
@@ -286,6 +231,8 @@ def _check(atoms: Atoms) -> None:
         raise ValueError(f"scatter: shape {atoms.scatter.shape}, not ({images}, {m})")
     if atoms.means.shape != (m, atoms.num_classes, atoms.points.shape[1]):
         raise ValueError(f"means: shape {atoms.means.shape} does not fit")
+    if atoms.sample.features.shape[1:] != atoms.points.shape[1:]:
+        raise ValueError(f"sample: features of shape {atoms.sample.features.shape}")
     for name in ARRAYS:
         if not np.isfinite(getattr(atoms, name)).all():
             raise ValueError(f"{name}: NaN or infinite values")

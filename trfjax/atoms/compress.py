@@ -10,8 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from trfjax.arrays import as_float, as_labels, index_labels, row_weights
-from trfjax.atoms.atoms import Atoms, Cells, join, weighted_means
+from trfjax.atoms.atoms import Atoms
+from trfjax.atoms.groups import weighted_means
+from trfjax.atoms.join import Cells, join
 from trfjax.atoms.kmeans import BLOCK, kmeans, nearest
+from trfjax.atoms.sample import Reservoir, Sample
 from trfjax.shapes import flatten
 from trfjax.typing import IGNORE, ArrayInput
 
@@ -20,6 +23,7 @@ FINE = 65_536  # finer atoms of all images together, which bounds the memory
 FINE_LEAST = 32  # finer atoms of an image at least
 SAMPLE = 8  # pixels an image gives to the search, for every atom
 STEPS = 4  # Lloyd steps within an image
+EACH = 32  # pixels of an image for every finer atom; the search costs their square
 
 
 def compress(
@@ -92,9 +96,11 @@ class Compressor:
             raise ValueError(f"atoms: {atoms!r} is not a positive int")
         self.atoms, self.seed, self.num_classes = atoms, seed, num_classes
         self.fine = min(atoms, max(FINE_LEAST, FINE // max(images, 1)))
+        self.least = min(self.fine, -(-2 * atoms // max(images, 1)))  # of an image
         self.finer = 0  # finer atoms so far
         self.names: list[str] = []
         self.parts: list[tuple[np.ndarray, ...]] = []
+        self.sample = Reservoir(seed)
 
     def add(self, features: np.ndarray, labels: np.ndarray, name: str) -> None:
         """Take the valid pixels of an image, `(n, d)` and `(n,)`; there may be none.
@@ -109,6 +115,8 @@ class Compressor:
         features = np.asarray(as_float("features", features), np.float32)
         index, distance, centres = self._assigned(features, number)
         used, index = np.unique(index, return_inverse=True)
+        place = np.full(len(labels), number, np.int32)
+        self.sample.add(Sample(features, labels, index + self.finer, place))
         held, cell = np.unique(index * self.num_classes + labels, return_inverse=True)
         count = np.bincount(cell).astype(np.float64)
         mean = weighted_means(features, np.ones(len(labels)), cell, len(held))
@@ -134,9 +142,9 @@ class Compressor:
             raise ValueError("labels: nothing is left to compress, all are ignored")
         *cells, scatter, image = map(np.concatenate, zip(*self.parts, strict=True))
         return join(
-            Cells(*cells), scatter, image, tuple(self.names),
-            num_classes=self.num_classes, count=self.atoms, seed=self.seed,
-            facts=facts,
+            Cells(*cells), scatter, image, self.sample.sample(),
+            image_ids=tuple(self.names), num_classes=self.num_classes,
+            count=self.atoms, seed=self.seed, facts=facts,
         )  # fmt: skip
 
     def _assigned(
@@ -145,13 +153,16 @@ class Compressor:
         """Return the centre of every pixel, the squared distance, and the centres."""
         if len(features) <= self.fine:
             return np.arange(len(features)), np.zeros(len(features)), features
+        # Powers of two, so that images of many sizes share a program.
+        fine = 2 ** int(np.log2(max(len(features) // EACH, 1)))
+        fine = min(max(fine, self.least), self.fine)
         rng = np.random.default_rng([self.seed, number])
-        count = min(SAMPLE * self.fine, len(features))
+        count = min(SAMPLE * fine, len(features))
         sample = features[np.sort(rng.choice(len(features), count, replace=False))]
         weights = np.ones(len(sample), np.float32)
         centres = kmeans(
             *_padded(sample, weights), jax.random.key(number),
-            count=self.fine, steps=STEPS,
+            count=fine, steps=STEPS,
         )  # fmt: skip
         found = nearest(*_padded(features), centres)
         index, distance = (np.asarray(part)[: len(features)] for part in found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import platform
 import re
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ import yaml
 
 from trfjax.cli.commands import COMMANDS
 from trfjax.cli.streams import neutral_streams
+from trfjax.files import user_folder
 from trfjax.reading import read_yaml
 
 USAGE = 2
@@ -27,6 +29,7 @@ CLOSED_PIPE = 141  # as the shell reports what SIGPIPE ends
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    keep_programs()
     code = run(list(sys.argv[1:] if argv is None else argv))
     try:
         sys.stdout.flush()
@@ -38,6 +41,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def keep_programs() -> None:
+    """Have JAX keep compiled programs for the next command, on this machine.
+
+    A folder or a limit that the user has set stays. Processes of our own inherit it.
+    """
+    settings = {
+        "JAX_COMPILATION_CACHE_DIR": user_folder() / "programs" / platform.node(),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": 0,  # small ones are many
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": -1,
+    }
+    for name, value in settings.items():
+        os.environ.setdefault(name, str(value))
 
 
 def run(argv: list[str]) -> int:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from trfjax.features.compressed import CompressedSet
 from trfjax.features.featureset import FeatureSet
-from trfjax.files import digest
+from trfjax.files import digest, user_folder
 
 log = logging.getLogger("trfjax")
 
@@ -30,15 +28,7 @@ def cache_folder(cache: Cache) -> Path | None:
         return None
     if cache is not True:
         return Path(cache)
-    if chosen := os.environ.get("TRFJAX_CACHE"):
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "trfjax"
+    return user_folder()
 
 
 def entry(folder: Path, key: dict[str, Any]) -> Path:

@@ -68,6 +68,10 @@ class Plan:
         counts = [n for n in self.pixels.values() if isinstance(n, int)]
         return self.repeats * max(counts, default=DRAWN)
 
+    def drawing(self, name: str) -> Plan:
+        """Return the plan in which one score takes draws."""
+        return dataclasses.replace(self, pixels=self.pixels | {name: DRAWN})
+
     def settings(
         self, spec: ScoreSpec, names: Iterable[Setting], space: FeatureSpace
     ) -> dict[str, Any]:

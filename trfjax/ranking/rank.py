@@ -63,7 +63,9 @@ def rank(
         target: the few labelled target images; None when all sources are saved.
         metrics: names of scores; the first orders the result.
         pixels: None chooses for every score: all where it has a form in sums, unless
-            the solver or the strategy needs draws, else draws of 10,000. `"all"` takes
+            the solver or the strategy needs draws, else draws of 10,000. Where all
+            pixels, compressed, leave a score in doubt, draws take their place (OTCE on
+            raw logits), and the cell has a warning that says so. `"all"` takes
             all for every score; a number, the pixels drawn from each side for one
             draw, draws for every score.
         atoms: points that all pixels of a side are compressed into at most.
@@ -118,7 +120,7 @@ def rank(
     _check(sources, target)
     started = time.perf_counter()
     folder = None if out is None else Path(out)
-    run = Run(plan, folder, strict)
+    run = Run(plan, folder, strict=strict, may_draw=pixels is None)
     extraction = {"batch_size": batch_size, "cache": cache}
     for source in _progress(sources, progress):
         run.add(Seen(source, target, plan, extraction))

@@ -31,8 +31,10 @@ VERSION = 4  # of how cells are computed; part of their key
 class Run:
     """The work of one `rank` call, and what has come of it so far."""
 
-    def __init__(self, plan: Plan, out: Path | None, strict: bool) -> None:
-        self.plan, self.strict = plan, strict
+    def __init__(
+        self, plan: Plan, out: Path | None, *, strict: bool, may_draw: bool
+    ) -> None:
+        self.plan, self.strict, self.may_draw = plan, strict, may_draw
         self.store = None if out is None else Store(out / "cells")
         self.cells: list[Cell] = []
         self.source_classes: dict[str, tuple[str, ...]] = {}
@@ -66,6 +68,7 @@ class Run:
             "version": VERSION,
             "metric": spec.name,
             "plan": dataclasses.asdict(self.plan),
+            "may_draw": self.may_draw,
             "content": seen.content(spec),
         }
         if seen.target is not None and seen.target.unit != "image":
@@ -100,8 +103,32 @@ class Run:
         found = (score_whole if whole else score_drawn)(
             spec, seen, self.plan, resamples
         )
+        if found["details"].get("doubt") and self.may_draw and seen.drawable:
+            found = self._draw_instead(spec, seen, resamples, found)
         if spec.labels == "ids":
             found |= judged(spec, found, target.label_counts, resamples)
+        return found
+
+    def _draw_instead(
+        self,
+        spec: ScoreSpec,
+        seen: Seen,
+        resamples: Resamples | None,
+        whole: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Return the score of draws, where sums over all pixels do not tell it."""
+        plan = self.plan.drawing(spec.name)
+        found = score_drawn(spec, seen.drawing(plan), plan, resamples)
+        found["details"] |= {
+            "doubt": whole["details"]["doubt"],
+            "score_of_all_pixels": whole["score"],
+        }
+        warnings.warn(
+            f"{spec.name}: the score is of {plan.repeats} draws of "
+            f"{plan.pixels[spec.name]:,} pixels, since all pixels do not tell it",
+            ScoreWarning,
+            stacklevel=2,
+        )
         return found
 
     def _resamples(self, images: int, target: Dataset | None) -> Resamples | None:

@@ -79,6 +79,18 @@ class Seen:
         """
         return self._once("drawn", side, self._drawn)
 
+    @property
+    def drawable(self) -> bool:
+        """Whether there are single pixels to draw on every side."""
+        if isinstance(self.candidate, Source):
+            return True
+        sides = self.candidate.source, self.candidate.target
+        return not any(isinstance(side, CompressedSet) for side in sides)
+
+    def drawing(self, plan: Plan) -> Seen:
+        """Return the same candidate for a plan that draws pixels."""
+        return Seen(self.candidate, self.target, plan, self._extraction)
+
     def labelled(self, spec: ScoreSpec) -> FeatureSet | CompressedSet:
         """Return the target side in the form that a score takes.
 

@@ -37,17 +37,19 @@ def score_whole(
         space = available(set.intersection(*held), space)
     tables = [_table(table, seen, space) for table in form.tables]
     settings = plan.settings(spec, form.settings, space)
-    rows = np.ones((0 if form.score is not None else 1, images))
+    details: dict[str, Any] = {}
+    rows, score = np.ones((1, images)), float("nan")
+    if form.score is not None:
+        settings["result"] = result = form.score(*tables, **settings)
+        score = getattr(result, "score", result)
+        details = spec.details(result) if spec.details is not None else {}
+        details["doubt"] = form.doubt(result) if form.doubt is not None else ""
+        rows = rows[:0]
     if resamples is not None:
         rows = np.concatenate([rows, resamples.rows])
     values = form.replicates(*tables, rows, **settings) if len(rows) else np.zeros(0)
-    details: dict[str, Any] = {}
     if form.score is None:
         score, values = values[0], values[1:]
-    else:
-        result = form.score(*tables, **settings)
-        score = getattr(result, "score", result)
-        details = spec.details(result) if spec.details is not None else {}
     return {
         "score": float(score),
         "features": space if spec.any_space else spec.space,

@@ -71,13 +71,16 @@ class OfSums:
     `replicates(*tables, multiplicities, **settings)` takes `(b, i)`, how often every
     image counts, and returns `(b,)`: a row of ones gives the score itself, NaN stands
     where a resample has none. `score(*tables, **settings)` returns a result with parts
-    where there are some.
+    where there are some, which `replicates` is then given as `result=`. `doubt(result)`
+    says why sums do not tell the score, so that pixels are better drawn; "" where they
+    do.
     """
 
     tables: tuple[Table, ...]
     replicates: Callable[..., np.ndarray]
     score: Callable[..., Any] | None = None
-    settings: tuple[Setting, ...] = ()  # of both
+    doubt: Callable[[Any], str] | None = None
+    settings: tuple[Setting, ...] = ()  # of `replicates` and `score`
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -80,11 +80,14 @@ def couple_many(
     count, n, _ = problems.source.shape
     m = problems.target.shape[1]
     together = max(1, min(count, _together() // (n * m)))
-    return lax.map(
+    # A last group that is smaller would be a program of its own: it is filled up.
+    rows = jnp.minimum(jnp.arange(count + -count % together), count - 1)
+    found = lax.map(
         lambda problem: couple(problem, epsilon=epsilon, settings=settings),
-        problems,
+        jax.tree.map(lambda part: part[rows], problems) if together > 1 else problems,
         batch_size=together if together > 1 else None,
     )
+    return jax.tree.map(lambda part: part[:count], found)
 
 
 def _together() -> int:

@@ -12,22 +12,24 @@ from jaxtyping import Float
 
 from trfjax.atoms.atoms import Atoms
 from trfjax.errors import ScoreWarning
+from trfjax.scores.otce.quantisation import (
+    ROUND,
+    Correction,
+    entropy_of,
+    problem_of,
+    solved,
+)
 from trfjax.scores.otce.result import (
     OtceDraws,
     OtceResult,
     Quantisation,
     not_converged,
-    unknown,
+    too_coarse,
 )
-from trfjax.transport.conditional import entropy_given_rows
 from trfjax.transport.joint import Transport, couple
-from trfjax.transport.problem import Problem, Settings
-from trfjax.transport.resampled import Resampled, couple_resampled
+from trfjax.transport.problem import Settings
+from trfjax.transport.resampled import couple_resampled
 from trfjax.typing import FEATURE_SPACES, FeatureSpace
-
-COARSER = 4  # how much smaller the second problem is, which shows the effect
-ROUND = 64  # atoms are padded to a multiple of this
-EFFECT = 0.02  # nats the score may move between the two before a warning
 
 
 def otce_atoms(
@@ -39,18 +41,18 @@ def otce_atoms(
     feature_space: FeatureSpace = "probs",
     settings: Settings | None = None,
 ) -> OtceResult:
-    r"""OTCE between two compressed sets: every pixel counts, and nothing is drawn.
+    r"""OTCE between two compressed sets: every pixel counts.
 
     Equal points can be merged without changing the plan. Atoms stand for points that
     are nearly equal: the problem between them, with their masses as weights, is solved
     instead, and the joint of the labels is read through their histograms.
 
-    What quantisation does is seen by solving a second problem with a quarter of the
-    atoms; where every pixel is at its atom there is nothing to see. The score moves by
-    `quantisation.effect` between the two; the rest of the way, to infinitely many
-    atoms, is usually shorter. The transported distance misses the scatter within
-    atoms, which is known, less what the plan would have coupled of it; extrapolation
-    over the scatter of the two problems gives both.
+    What this changes is seen on the pixels that the sets have kept as they were: some
+    are drawn from each side and coupled twice, as pixels and as atoms. The mean
+    difference of the two label joints is added to that of all pixels, and likewise the
+    transported distance; see `trfjax.scores.otce.quantisation`. The error that is left
+    is hardly larger than `quantisation.effect`. Where every pixel is at its atom
+    nothing is drawn.
 
     Args:
         source: atoms of the source pixels, as the source network sees them.
@@ -62,35 +64,29 @@ def otce_atoms(
 
     Returns:
         The result of `otce` with a single "draw" of all pixels. Its standard error is
-        NaN: there is no sampling of pixels left to err. For intervals, resample
-        images.
+        that of the correction. For intervals, resample images.
 
     Raises:
         ValueError: features of different widths, an epsilon that is not positive.
 
     Warns:
-        ScoreWarning: the score moves by more than 0.02 nats between the two problems,
-            as on raw logits; take more atoms, a larger epsilon, or draws of pixels.
+        ScoreWarning: the error may be above 0.02 nats, as on raw logits; take a larger
+            epsilon, more pixels, or draws of pixels, as `rank` does by itself.
     """
     _check(source, target, epsilon, feature_space)
     settings = settings or Settings()
-    scatter = _scatter(source, target)
-    size = _mean_cost(source, target) if relative_epsilon else 1.0
-    found = _solved(source, target, epsilon * size, settings)
-    few, coarse = (source, target), found
-    if scatter > 1e-9 * epsilon * size:  # otherwise atoms are pixels, and exact
-        few = source.reduce(_fewer(source)), target.reduce(_fewer(target))
-        coarse = _solved(*few, epsilon * size, settings)
-    task, coarse_task = (_entropy(part.joint) for part in (found, coarse))
-    surplus = _surplus(found, coarse, scatter, _scatter(*few))
-    quantisation = Quantisation(
-        jnp.asarray(abs(task - coarse_task)), jnp.asarray(coarse_task),
-        jnp.asarray(scatter), jnp.asarray(surplus), atoms=(len(source), len(target)),
-    )  # fmt: skip
+    scatter = float(source.mean_scatter() + target.mean_scatter())
+    if relative_epsilon:
+        epsilon = epsilon * mean_cost(source, target)
+    if scatter > 1e-9 * epsilon:
+        found, correction = solved(source, target, epsilon, settings)
+    else:  # atoms are pixels
+        found = couple(problem_of(source, target), epsilon=epsilon, settings=settings)
+        nothing = np.zeros(found.joint.shape)
+        correction = Correction(nothing, 0.0, 0.0, 0.0, 0)
     result = _result(
-        found, task, float(found.cost) + surplus, quantisation, epsilon * size,
-        source, target, feature_space,
-    )  # fmt: skip
+        found, correction, scatter, epsilon, (source, target), feature_space
+    )
     for message in _doubts(result):
         warnings.warn(message, ScoreWarning, stacklevel=2)
     return result
@@ -106,11 +102,13 @@ def otce_atoms_replicates(
     relative_epsilon: bool = False,
     feature_space: FeatureSpace = "probs",
     settings: Settings | None = None,
+    result: OtceResult | None = None,
 ) -> np.ndarray:
     """Return the OTCE score of every resample of target images, `(b,)`.
 
     Resampling changes the weights and histograms of the atoms, not their points, so
-    that all replicates share one kernel; each is solved to the tolerance.
+    that all replicates share one kernel; each is solved to the tolerance. What atoms
+    change is taken to be the same for all of them.
 
     Args:
         source: atoms of the source.
@@ -121,25 +119,33 @@ def otce_atoms_replicates(
         relative_epsilon: multiply epsilon by the mean cost of all images.
         feature_space: what the features are.
         settings: stopping rule.
+        result: of `otce_atoms` with these arguments, which is computed without it.
     """
-    _check(source, target, epsilon, feature_space)
-    if relative_epsilon:
-        epsilon = epsilon * _mean_cost(source, target)
+    if result is None:
+        result = otce_atoms(
+            source,
+            target,
+            epsilon=epsilon,
+            relative_epsilon=relative_epsilon,
+            feature_space=feature_space,
+            settings=settings,
+        )
     sources = source.histograms(source_multiplicities)
     sources = sources if sources.ndim == 3 else sources[None]
     found = couple_resampled(
         _padded(source.points, 0), _padded(target.points, 0),
         _padded(sources, 1), _padded(target.histograms(multiplicities), 1),
-        epsilon=epsilon, settings=settings,
+        epsilon=float(result.epsilon), settings=settings,
     )  # fmt: skip
-    return _scores(found)
+    assert result.quantisation is not None  # made above
+    return _scores(found, result.quantisation.correction)
 
 
-def _scores(found: Resampled) -> np.ndarray:
-    joint = np.asarray(found.joint)
-    joint = joint / np.maximum(joint.sum(axis=(1, 2), keepdims=True), 1e-30)
-    scores = -np.asarray(jax.vmap(entropy_given_rows)(jnp.asarray(joint)))
-    return np.where(np.asarray(found.converged), scores, np.nan).astype(np.float64)
+def _scores(found: Any, correction: np.ndarray) -> np.ndarray:
+    joints = np.asarray(found.joint, np.float64)
+    joints /= np.maximum(joints.sum(axis=(1, 2), keepdims=True), 1e-30)
+    scores = np.array([-entropy_of(joint + correction) for joint in joints])
+    return np.where(np.asarray(found.converged), scores, np.nan)
 
 
 def _check(source: Atoms, target: Atoms, epsilon: Any, space: str) -> None:
@@ -157,19 +163,6 @@ def _check(source: Atoms, target: Atoms, epsilon: Any, space: str) -> None:
         raise ValueError(f"epsilon: {epsilon!r} is not a positive number")
 
 
-def problem_of(source: Atoms, target: Atoms) -> Problem:
-    """Return the transport problem between two sets of atoms."""
-    parts = []
-    for atoms in (source, target):
-        mass = atoms.histograms()
-        weights = mass.sum(axis=1)
-        shares = mass / np.where(weights > 0, weights, 1)[:, None]
-        columns = (atoms.points, weights, shares)
-        parts.append(tuple(_padded(column, 0) for column in columns))
-    (x, a, s), (y, b, t) = parts
-    return Problem(x, y, a, b, s, t)
-
-
 def _padded(values: np.ndarray, axis: int) -> jax.Array:
     """Add atoms of no mass up to a round number, so that few programs are compiled."""
     width = [(0, 0)] * values.ndim
@@ -177,35 +170,9 @@ def _padded(values: np.ndarray, axis: int) -> jax.Array:
     return jnp.asarray(np.pad(values, width))
 
 
-def _solved(
-    source: Atoms, target: Atoms, epsilon: float, settings: Settings
-) -> Transport:
-    return couple(problem_of(source, target), epsilon=epsilon, settings=settings)
-
-
-def _entropy(joint: Any) -> float:
-    return float(entropy_given_rows(joint / joint.sum()))
-
-
-def _fewer(atoms: Atoms) -> int:
-    return max(1, len(atoms) // COARSER)
-
-
-def _scatter(source: Atoms, target: Atoms) -> float:
-    return float(source.mean_scatter() + target.mean_scatter())
-
-
-def _surplus(found: Transport, coarse: Transport, fine: float, wide: float) -> float:
-    """Return what the transported distance lacks, by extrapolation over the scatter."""
-    if wide <= fine:
-        return fine
-    slope = float(found.cost - coarse.cost) / (wide - fine)
-    return min(max(slope, -1.0), 1.0) * fine
-
-
-def _mean_cost(source: Atoms, target: Atoms) -> float:
+def mean_cost(source: Atoms, target: Atoms) -> float:
     """Return the mean squared distance between a source and a target pixel."""
-    total, means = _scatter(source, target), []
+    total, means = float(source.mean_scatter() + target.mean_scatter()), []
     for atoms in (source, target):
         weights = atoms.histograms().sum(axis=1).astype(np.float64)
         mean = weights @ atoms.points
@@ -216,31 +183,54 @@ def _mean_cost(source: Atoms, target: Atoms) -> float:
 
 def _result(
     found: Transport,
-    task: float,
-    cost: float,
-    quantisation: Quantisation,
+    correction: Correction,
+    scatter: float,
     epsilon: float,
-    source: Atoms,
-    target: Atoms,
+    sets: tuple[Atoms, Atoms],
     feature_space: FeatureSpace,
 ) -> OtceResult:
-    joint = found.joint / found.joint.sum()
-    value = jnp.asarray(task, joint.dtype)
-    away = jnp.asarray(max(cost, 0.0), joint.dtype)
-    draws = OtceDraws(
-        value[None], away[None], joint[None], found.shares[None, : len(target)],
-        jnp.arange(len(target))[None], found.marginal_error[None],
-        found.joint_change[None], found.iterations[None], found.converged[None],
-    )  # fmt: skip
+    source, target = sets
+    of_atoms = np.asarray(found.joint, np.float64)
+    of_atoms /= of_atoms.sum()
+    joint = np.maximum(of_atoms + correction.joint, 0)
+    joint = jnp.asarray(joint / joint.sum(), found.shares.dtype)
+    task = jnp.asarray(entropy_of(of_atoms + correction.joint), joint.dtype)
+    away = jnp.asarray(max(float(found.cost) + correction.cost, 0.0), joint.dtype)
+    numbers = [
+        jnp.asarray(np.asarray(part)[None])
+        for part in (
+            np.asarray(found.shares)[: len(target)],
+            np.arange(len(target)),
+            found.marginal_error,
+            found.joint_change,
+            found.iterations,
+            found.converged,
+        )
+    ]
     return OtceResult(
-        score=-value, task_difference=value, domain_difference=away,
-        standard_error=unknown(value.dtype), label_joint=joint,
-        marginal_error=found.marginal_error, converged=found.converged,
-        epsilon=jnp.asarray(epsilon, joint.dtype), draws=draws,
-        num_samples=(source.pixels, target.pixels), feature_space=feature_space,
-        solver="fast", source_classes=classes_of(source),
-        target_classes=classes_of(target), quantisation=quantisation,
-    )  # fmt: skip
+        score=-task,
+        task_difference=task,
+        domain_difference=away,
+        standard_error=jnp.asarray(correction.standard_error, joint.dtype),
+        label_joint=joint,
+        marginal_error=jnp.asarray(found.marginal_error),
+        converged=jnp.asarray(found.converged),
+        epsilon=jnp.asarray(epsilon, joint.dtype),
+        draws=OtceDraws(task[None], away[None], joint[None], *numbers),
+        num_samples=(source.pixels, target.pixels),
+        feature_space=feature_space,
+        solver="fast",
+        source_classes=classes_of(source),
+        target_classes=classes_of(target),
+        quantisation=Quantisation(
+            effect=correction.effect,
+            correction=correction.joint,
+            atoms_task_difference=entropy_of(of_atoms),
+            scatter=scatter,
+            draws=correction.draws,
+            atoms=(len(source), len(target)),
+        ),
+    )
 
 
 def classes_of(atoms: Atoms) -> tuple[int, ...]:
@@ -254,12 +244,6 @@ def _doubts(result: OtceResult) -> list[str]:
     assert found is not None  # made above
     if not result.converged:
         doubts.append(not_converged(result))
-    if float(found.effect) > EFFECT:
-        doubts.append(
-            f"otce: a quarter of the atoms moves the score by {float(found.effect):.3f}"
-            f" nats (scatter within atoms {float(found.scatter):.3g}, epsilon "
-            f"{float(result.epsilon):.3g}): {found.atoms[0]} x {found.atoms[1]} atoms "
-            "are too few for these features. Take more atoms, a larger epsilon or "
-            "relative_epsilon=True, or draw pixels instead."
-        )
+    if too_coarse(result):
+        doubts.append(too_coarse(result))
     return doubts

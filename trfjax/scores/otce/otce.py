@@ -13,7 +13,7 @@ from trfjax.scores.otce.atoms import otce_atoms, otce_atoms_replicates
 from trfjax.scores.otce.draws import SETTINGS, score_draws
 from trfjax.scores.otce.pixels import fit_pixels, otce_of_cells, pixel_otce
 from trfjax.scores.otce.resampled import resampled_draws
-from trfjax.scores.otce.result import OtceResult, Solver, details_of
+from trfjax.scores.otce.result import OtceResult, Solver, details_of, too_coarse
 from trfjax.scores.spec import (
     ENTROPY,
     OfSums,
@@ -140,6 +140,7 @@ SPEC = ScoreSpec(
         tables=("source_atoms", "target_atoms"),
         score=otce_atoms,
         replicates=otce_atoms_replicates,
+        doubt=too_coarse,
         settings=("epsilon", "relative_epsilon", "feature_space"),
     ),
     per_instance=PerInstance(

@@ -14,6 +14,7 @@ from trfjax.arrays import is_traced
 from trfjax.typing import FeatureSpace
 
 Solver = Literal["fast", "ott", "exact"]
+EFFECT = 0.02  # nats: a larger error is told, and `rank` draws pixels instead
 
 
 @jax.tree_util.register_dataclass
@@ -37,10 +38,11 @@ class OtceDraws:
 class Quantisation:
     """What became of the pixels when atoms took their place, and what it does."""
 
-    effect: Any  # nats between the score and that of a quarter of the atoms
-    coarse_task_difference: Any  # W_T of a quarter of the atoms
+    effect: Any  # nats: the error that is left is hardly larger
+    correction: Any  # (s, t) added to the label joint of the atoms
+    atoms_task_difference: Any  # W_T of the atoms, without the correction
     scatter: Any  # mean squared distance of pixels to their atoms, both sides together
-    surplus: Any  # added to the transported distance of the atoms
+    draws: int = dataclasses.field(metadata=dict(static=True))  # behind the correction
     atoms: tuple[int, int] = dataclasses.field(metadata=dict(static=True))
 
 
@@ -50,7 +52,8 @@ class OtceResult:
     """OTCE averaged over draws, with the terms it is made of.
 
     `score` is minus `task_difference`; larger means more transferable. The standard
-    error is over draws of pixels: it says how well *these* images were sampled.
+    error is over draws of pixels: it says how well *these* images were sampled. That of
+    atoms is the error of their correction.
     """
 
     score: Float[Array, ""]  # -H(Yt | Ys), nats
@@ -78,9 +81,9 @@ class OtceResult:
         if is_traced(self.score):
             return "OtceResult(traced)"
         source, target = self.num_samples
-        error, pixels = "", f"all {source:,} x {target:,} pixels"
+        error = f" +- {float(self.standard_error):.4f}"
+        pixels = f"all {source:,} x {target:,} pixels"
         if self.quantisation is None:
-            error = f" +- {float(self.standard_error):.4f}"
             pixels = f"{self.repeats} draws of {source} x {target}"
         else:
             left, right = self.quantisation.atoms
@@ -133,6 +136,19 @@ def not_converged(result: OtceResult) -> str:
     )
 
 
+def too_coarse(result: OtceResult) -> str:
+    """Return why atoms do not tell the score; nothing where they do."""
+    found = result.quantisation
+    if found is None or float(found.effect) <= EFFECT:
+        return ""
+    return (
+        f"otce: {found.atoms[0]} x {found.atoms[1]} atoms are too few for these "
+        f"features: the score may be wrong by {float(found.effect):.3f} nats (scatter "
+        f"within atoms {float(found.scatter):.3g}, epsilon {float(result.epsilon):.3g})"
+        ". Draw pixels instead, or take a larger epsilon or relative_epsilon=True."
+    )
+
+
 def details_of(result: OtceResult) -> dict[str, Any]:
     """Return the parts of a result as plain numbers."""
     found = result.quantisation
@@ -141,6 +157,7 @@ def details_of(result: OtceResult) -> dict[str, Any]:
         atoms = {
             "atoms": list(found.atoms),
             "quantisation_effect": float(found.effect),
+            "atoms_task_difference": float(found.atoms_task_difference),
             "scatter": float(found.scatter),
         }
     return {
