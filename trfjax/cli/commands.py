@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     Number = int | None
     Real = float | None
     Size = tuple[int, int] | None
+    Ends = tuple[float, float] | None
     Layer = Space | None
     Pixels = int | Literal["all"] | None
 else:
     Text, Folder, File = (_option(str, name) for name in ("NAME", "FOLDER", "FILE"))
     Number, Real = _option(int, "INT"), _option(float, "FLOAT")
     Size = _option(tuple[int, int], "HEIGHT WIDTH")
+    Ends = _option(tuple[float, float], "LOW HIGH")
     Layer = _option(Space, "{probs,logits,penultimate}")
     Pixels = _option(int | Literal["all"], "INT|all")
 Pair = Annotated[tuple[int, int], tyro.conf.arg(metavar="HEIGHT WIDTH")]
@@ -198,6 +200,52 @@ class Rank(Options):
     format: Literal["table", "csv", "json"] = "table"
 
 
+class Map(Options):
+    """Map where in the image sources transfer to a target, as values and pictures.
+
+    Attributes:
+        sources: run folders of trfjax train, which know their own data, or YAML lists
+            of other networks; see docs/ranking.md.
+        target: data set of the target, such as "camvid:0001TP".
+        root: folder of the target data set; synthetic ones need none.
+        labels: label map of the target, such as trainids, native or common6.
+        split: split of the target data set, such as val; every image by default.
+        size: height and width of the target images.
+        shots: labelled target images, drawn by the seed; all of them by default.
+        code: a Python file whose functions the YAML list may name as models.
+        metric: leep, nce, otce, logme, h_score or another score with a form in sums.
+        stride: pixels a cell is high and wide.
+        min_pixels: labelled pixels that a cell needs to have a value.
+        epsilon: entropic regularisation of OTCE, in squared feature units.
+        images: of the images that transfer worst, how many are drawn.
+        opacity: of the map over the image, 0 to 1.
+        limits: lowest and highest value of the colours, so that maps of several runs
+            compare; by default those that hold 98 % of the values.
+        batch_size: images per call of a network.
+        seed: of every random choice.
+        out: folder for values and pictures.
+    """
+
+    sources: Annotated[tuple[str, ...], tyro.conf.arg(metavar="RUN ...")] = ()
+    target: str = "synthetic:kestry"
+    root: Folder = None
+    labels: Text = None
+    split: Text = None
+    size: Size = None
+    shots: Number = None
+    code: File = None
+    metric: str = "leep"
+    stride: int = 8
+    min_pixels: int = 16
+    epsilon: float = 0.1
+    images: int = 6
+    opacity: float = 0.6
+    limits: Ends = None
+    batch_size: int = 8
+    seed: int = 0
+    out: str = "runs/map"
+
+
 class Finetune(Options):
     """Fine-tune a source network to a few labelled target images, and test it.
 
@@ -316,6 +364,7 @@ COMMANDS: dict[str, type[Any]] = {
     "train": Train,
     "extract": Extract,
     "rank": Rank,
+    "map": Map,
     "finetune": Finetune,
     "report": Report,
     "info": Info,

@@ -16,6 +16,7 @@ MARKS: dict[str, tuple[str, ...]] = {
     "finetune": ("seed-*/run.json", "seed-*/model.safetensors"),
     "demo": ("outcome.json", "sources/*/run.json"),
     "rank": ("cells", "results.json"),
+    "map": ("*-to-*.npy",),
 }
 
 
