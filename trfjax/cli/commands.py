@@ -11,6 +11,7 @@ from trfjax.scores import DEFAULT
 
 Strategy = Literal["uniform", "balanced", "boundary", "per_image"]
 Space = Literal["probs", "logits", "penultimate"]
+Combined = Literal["ranks", "standardised", "range"]
 
 
 def _option(kind: Any, metavar: str) -> Any:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     Size = tuple[int, int] | None
     Ends = tuple[float, float] | None
     Layer = Space | None
+    Combination = Combined | None
     Pixels = int | Literal["all"] | None
 else:
     Text, Folder, File = (_option(str, name) for name in ("NAME", "FOLDER", "FILE"))
@@ -33,6 +35,7 @@ else:
     Size = _option(tuple[int, int], "HEIGHT WIDTH")
     Ends = _option(tuple[float, float], "LOW HIGH")
     Layer = _option(Space, "{probs,logits,penultimate}")
+    Combination = _option(Combined, "{ranks,standardised,range}")
     Pixels = _option(int | Literal["all"], "INT|all")
 Pair = Annotated[tuple[int, int], tyro.conf.arg(metavar="HEIGHT WIDTH")]
 
@@ -192,7 +195,7 @@ class Rank(Options):
     features: Layer = None
     solver: Literal["fast", "ott", "exact"] = "fast"
     strategy: Strategy = "uniform"
-    combine: Literal["ranks", "standardised", "range"] | None = None
+    combine: Combination = None
     bootstrap: int = 200
     batch_size: int = 8
     seed: int = 0
