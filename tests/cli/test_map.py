@@ -20,6 +20,7 @@ def test_a_map_is_values_and_pictures(source, tmp_path, capsys):
     (values,) = (tmp_path / "out").glob("*-to-synthetic-kestry*.npy")
     assert np.load(values).shape == (2, 4)
     assert values.with_suffix(".png").is_file()
+    assert (tmp_path / "out" / "maps.html").is_file()
     assert "2 x 4 cells of 16 pixels" in capsys.readouterr().out
     assert (tmp_path / "out" / "config.yaml").is_file()
 

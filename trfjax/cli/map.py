@@ -8,6 +8,7 @@ from typing import Any
 from trfjax.maps.inputs import mapped_score
 from trfjax.ranking.rank import Source
 from trfjax.reporting.map_files import write_maps
+from trfjax.reporting.maps_page import maps_page
 from trfjax.studies.maps import map_source
 from trfjax.studies.opening import Opening, open_sources
 from trfjax.studies.outputs import claimed
@@ -55,5 +56,11 @@ def run(config: Any) -> int:
             found, opened.target, folder, images=config.images,
             opacity=config.opacity, limits=config.limits,
         )  # fmt: skip
-    print(f"{len(files)} files in {folder}", file=sys.stderr)
+        if all(one.pixels is not None for one in found):
+            page = maps_page(
+                found, opened.target, folder / "maps.html", images=config.images,
+                opacity=config.opacity, limits=config.limits,
+            )  # fmt: skip
+            print(f"page: {page}", file=sys.stderr)
+    print(f"{len(files)} arrays and pictures in {folder}", file=sys.stderr)
     return 0
