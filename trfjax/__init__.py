@@ -10,9 +10,11 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors
     from trfjax.atoms.atoms import Atoms as Atoms
     from trfjax.atoms.compress import compress as compress
     from trfjax.data import load_dataset as load_dataset
+    from trfjax.data.given import as_dataset as as_dataset
     from trfjax.features.compressed import CompressedSet as CompressedSet
     from trfjax.features.extract import extract as extract
     from trfjax.features.extract import extract_all as extract_all
+    from trfjax.features.featureset import FeatureSet as FeatureSet
     from trfjax.maps.pixel_map import pixel_map as pixel_map
     from trfjax.maps.transfer_map import transfer_map as transfer_map
     from trfjax.ranking.history import History as History
@@ -89,6 +91,7 @@ _PUBLIC: dict[str, str] = {
     "leave_one_target_out": "trfjax.studies.fit_history",
     "leep": "trfjax.scores.leep",
     "linear_probe": "trfjax.scores.linear_probe",
+    "as_dataset": "trfjax.data.given",
     "load_dataset": "trfjax.data",
     "logme": "trfjax.scores.logme",
     "nleep": "trfjax.scores.nleep",
@@ -122,6 +125,7 @@ _PUBLIC: dict[str, str] = {
     "shrunk_h_score": "trfjax.scores.shrunk",
     "Atoms": "trfjax.atoms.atoms",
     "CompressedSet": "trfjax.features.compressed",
+    "FeatureSet": "trfjax.features.featureset",
     "SavedSource": "trfjax.ranking.rank",
     "Source": "trfjax.ranking.rank",
     "train": "trfjax.training.train",

@@ -6,8 +6,8 @@ import pytest
 
 from tests.ranking.test_rank import dataset, sees, sources
 from trfjax.features.extract import extract, stream_maps
-from trfjax.features.forward import WIDE, levels_of
-from trfjax.features.predictor import as_predictor, level_name
+from trfjax.features.levels import WIDE, level_name, levels_of
+from trfjax.features.predictor import as_predictor
 from trfjax.features.sampling import sample_maps
 from trfjax.models import create_model
 from trfjax.ranking.rank import rank

@@ -10,14 +10,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from trfjax.arrays import as_float
+from trfjax.arrays import as_float, to_array
 from trfjax.errors import DataError
+from trfjax.features.levels import level_name, levels_of
 from trfjax.features.saved import SCHEMA as SCHEMA
 from trfjax.features.saved import Known, arguments
 from trfjax.files import read_arrays, write_arrays
 from trfjax.reading import converted
 from trfjax.simplex import check_probs
-from trfjax.typing import FEATURE_SPACES, IGNORE, FeatureSpace
+from trfjax.typing import FEATURE_SPACES, IGNORE, ArrayInput, FeatureSpace
 
 UNKNOWN = -1  # the prediction where there is no head to make one
 
@@ -165,6 +166,62 @@ class FeatureSet:
         except (ValueError, TypeError) as error:
             raise DataError(path, str(error)) from error
 
+    @classmethod
+    def from_arrays(
+        cls,
+        labels: ArrayInput,
+        *,
+        probs: ArrayInput | None = None,
+        logits: ArrayInput | None = None,
+        penultimate: ArrayInput | None = None,
+        levels: Mapping[str, ArrayInput] | None = None,
+        predictions: ArrayInput | None = None,
+        image: ArrayInput | None = None,
+        class_names: Sequence[str] | None = None,
+        ignore: int = IGNORE,
+    ) -> FeatureSet:
+        """Return what one network says of labelled pixels, from arrays in memory.
+
+        Args:
+            labels: integer ids: maps `(b, h, w)`, whose first axis is the image, or
+                rows `(n,)`. Ignored ones are left out.
+            probs: `(b, h, w, z)` or `(n, z)` probabilities of the network's classes.
+            logits: likewise; they stand in for probabilities.
+            penultimate: `(b, h, w, d)` or `(n, d)`, the input of the last layer.
+            levels: likewise, by the name of the level; wide ones are projected.
+            predictions: predicted classes in the shape of the labels; by default the
+                largest logit or probability.
+            image: `(n,)` index of the image of every row; by default every row is an
+                image of its own.
+            class_names: of the labels, in the order of their ids.
+            ignore: the label that counts for nothing.
+
+        Raises:
+            TypeError, ValueError: arrays that do not fit one another, or say something
+                else; no feature at all.
+        """
+        given = {
+            "probs": probs,
+            "logits": logits,
+            "penultimate": penultimate,
+            "predictions": predictions,
+            "image": image,
+            "labels": labels,
+        }
+        arrays = {
+            n: np.asarray(to_array(n, v)) for n, v in given.items() if v is not None
+        }
+        if "image" not in arrays and arrays["labels"].ndim == 1:
+            arrays["image"] = np.arange(len(arrays["labels"]))
+        if levels is not None:
+            arrays["levels"] = _side_by_side(levels, arrays["labels"].ndim)
+        known = Known(class_names=tuple(class_names or ()), ignore=ignore)
+        found = arguments(arrays, known, "penultimate")
+        if found["predictions"] is None:
+            rows = found["features"]
+            found["predictions"] = head_predictions(rows, len(found["labels"]))
+        return cls(**found)
+
     def __str__(self) -> str:
         sizes = ", ".join(f"{k} {v.shape[1]}" for k, v in self.features.items())
         model = self.facts.get("model", "saved features")
@@ -175,6 +232,25 @@ class FeatureSet:
             f"{model} on {data}: {len(self):,}{of} rows from {len(self.image_ids)} "
             f"images ({sizes}); {len(np.unique(self.labels))} classes present"
         )
+
+
+def _side_by_side(levels: Mapping[str, ArrayInput], axes: int) -> np.ndarray:
+    """Return levels, all `(b, h, w, d)` or all `(n, d)`, as one array."""
+    maps = {
+        level_name(i, name): np.asarray(
+            as_float(f"levels[{name!r}]", value), np.float32
+        )
+        for i, (name, value) in enumerate(levels.items())
+    }
+    places = {array.shape[:-1] for array in maps.values()}
+    if len(places) != 1 or len(next(iter(places))) != axes:
+        shapes = ", ".join(str(array.shape) for array in maps.values())
+        raise ValueError(
+            f"levels: shapes {shapes or 'of none'}; all must be at the pixels of the "
+            "labels, (b, h, w, d) or (n, d). Resize them to one size"
+        )
+    rows = {name: array.reshape(-1, array.shape[-1]) for name, array in maps.items()}
+    return levels_of(rows).reshape(*places.pop(), -1)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -14,12 +13,11 @@ from tqdm.auto import tqdm
 from trfjax.data.batches import prefetch
 from trfjax.data.dataset import Dataset, Example
 from trfjax.features.featureset import head_predictions, softmax
-from trfjax.features.predictor import LEVEL, Maps, Predictor
+from trfjax.features.levels import LEVEL, levels_of
+from trfjax.features.predictor import Maps, Predictor
 from trfjax.features.sampling import sample_maps
 
 log = logging.getLogger("trfjax")
-
-WIDE = 64  # columns that a level keeps at most
 
 
 class Batch(NamedTuple):
@@ -145,27 +143,6 @@ def values_at(
         head_predictions(read, len(coordinates)),
         head.shape[1],
     )
-
-
-def levels_of(read: dict[str, np.ndarray]) -> np.ndarray:
-    """Return all levels side by side, `(n, d)`, the wide ones projected.
-
-    A level of more than `WIDE` columns is turned by a fixed random orthonormal map and
-    cut to that many, which keeps squared distances in the mean.
-    """
-    parts = [read[name] for name in sorted(read) if name.startswith(LEVEL)]
-    narrow = [
-        part if part.shape[1] <= WIDE else part @ _projection(part.shape[1])
-        for part in parts
-    ]
-    return np.concatenate(narrow, axis=1)
-
-
-@functools.lru_cache
-def _projection(width: int) -> np.ndarray:
-    drawn = np.random.default_rng([width, WIDE]).normal(size=(width, WIDE))
-    basis, _ = np.linalg.qr(drawn)
-    return (basis * np.sqrt(width / WIDE)).astype(np.float32)
 
 
 def check_finite(

@@ -12,6 +12,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array
 
+from trfjax.features.levels import level_name
 from trfjax.features.preprocessing import Preprocessing
 from trfjax.features.torch_modules import is_torch, torch_digest, torch_runner
 from trfjax.files import digest as digest_of
@@ -19,7 +20,6 @@ from trfjax.state import Output, SourceModel, TrainedModel, freeze, thaw
 from trfjax.typing import FEATURE_SPACES, AnyArray
 
 Maps = dict[str, AnyArray]  # space -> (b, h, w, d)
-LEVEL = "levels/"  # before the name of a map that is one of several levels
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -111,11 +111,6 @@ class Predictor:
                 "expected (b, h, w, d) maps or (b, d) vectors, channels last"
             )
         return array if array.ndim == 4 else array[:, None, None, :]
-
-
-def level_name(place: int, name: Any) -> str:
-    """Return what the map of a level is called among the maps, in their order."""
-    return f"{LEVEL}{place:02d}/{name}"
 
 
 def as_predictor(

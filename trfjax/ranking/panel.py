@@ -97,7 +97,8 @@ def panel_cells(cells: Sequence[Cell], panel: Panel) -> list[Cell]:
         name: _combined(panel, [rows[s] for s in whole], name)
         for name in ("replicates", "left_out")
     }
-    scores = _mean(panel, np.array([[c.score for c in rows[s]] for s in whole]))
+    values = np.array([[c.score for c in rows[s]] for s in whole], float)
+    scores = _mean(panel, values.reshape(len(whole), len(panel.metrics)))
     found = []
     for source in sources:
         if source not in whole:

@@ -15,19 +15,26 @@ import numpy as np
 
 from trfjax.atoms.compress import ATOMS
 from trfjax.data.dataset import Dataset
+from trfjax.data.given import as_dataset
 from trfjax.files import write_json
 from trfjax.ranking.panel import How, Panel, panel_cells, panel_of
 from trfjax.ranking.plan import Pixels, Plan, check_metrics, pixels_of, spaces_of
 from trfjax.ranking.result import Ranking
 from trfjax.ranking.run import Run
-from trfjax.ranking.sources import SavedSource, Seen, Source, target_name
+from trfjax.ranking.sources import (
+    SavedSource,
+    Seen,
+    Source,
+    candidates,
+    target_name,
+)
 from trfjax.scores import DEFAULT
 from trfjax.typing import FeatureSpace
 
 
 def rank(
-    sources: Iterable[Source | SavedSource],
-    target: Dataset | None = None,
+    sources: Iterable[Source | SavedSource] | Mapping[str, Any],
+    target: Any = None,
     *,
     metrics: Sequence[str] = DEFAULT,
     pixels: Pixels | None = None,
@@ -59,8 +66,12 @@ def rank(
     the same for all sources.
 
     Args:
-        sources: candidates with different names.
-        target: the few labelled target images; None when all sources are saved.
+        sources: candidates with different names: `Source` and `SavedSource` values,
+            or a mapping from names to networks, `Source` values, features of the
+            target, or pairs of features `(source, target)`.
+        target: the few labelled target images: a `Dataset`, a pair of arrays
+            `(images, labels)`, or anything else that `as_dataset` takes; None when all
+            sources are saved.
         metrics: names of scores; the first orders the result.
         pixels: None chooses for every score: all where it has a form in sums, unless
             the solver or the strategy needs draws, else draws of 10,000. Where all
@@ -98,7 +109,8 @@ def rank(
     Raises:
         ValueError: settings or sources that cannot be used, a target with one class.
     """
-    sources = list(sources)
+    sources = candidates(sources)
+    target = None if target is None else as_dataset(target, name="target")
     metrics = check_metrics(metrics)
     panel = panel_of(combine, metrics)
     spaces = spaces_of(metrics, features)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from trfjax.data.dataset import Dataset
+from trfjax.data.given import as_dataset
 from trfjax.features.compressed import CompressedSet
 from trfjax.features.extract import extract, extract_all
 from trfjax.features.featureset import FeatureSet
@@ -22,13 +23,25 @@ Side: TypeAlias = Literal["source", "target"]
 class Source:
     """A candidate: a trained network, and labelled images it knows.
 
-    The images are needed by scores that look at source instances.
+    The images, anything that `as_dataset` takes, are needed by scores that look at
+    source instances. The name may be left out, `Source(model, data=...)`, where a
+    mapping of candidates gives it.
     """
 
-    name: str
-    model: Any  # TrainedModel, a callable, or a torch module
-    data: Dataset | None = None
+    name: Any  # a text
+    model: Any = None  # TrainedModel, a callable, or a torch module
+    data: Any = None
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of extract
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            if self.model is not None:
+                raise TypeError(f"name: {type(self.name).__name__} is not a text")
+            object.__setattr__(self, "model", self.name)
+            object.__setattr__(self, "name", "")
+        if self.data is not None:
+            title = f"data of {self.name}" if self.name else "source data"
+            object.__setattr__(self, "data", as_dataset(self.data, name=title))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,6 +197,44 @@ class Seen:
                 "out of the metrics"
             )
         return data
+
+
+def candidates(
+    sources: Iterable[Source | SavedSource] | Mapping[str, Any],
+) -> list[Source | SavedSource]:
+    """Return the candidates as a list, those of a mapping under its names.
+
+    Args:
+        sources: `Source` and `SavedSource` values; or a mapping from names to
+            networks, `Source` values, features of the target, or pairs of features
+            `(source, target)`.
+
+    Raises:
+        TypeError: a pair of something else.
+    """
+    if not isinstance(sources, Mapping):
+        return list(sources)
+    return [_candidate(str(name), given) for name, given in sources.items()]
+
+
+def _candidate(name: str, given: Any) -> Source | SavedSource:
+    if isinstance(given, Source | SavedSource):
+        return dataclasses.replace(given, name=name)
+    if isinstance(given, FeatureSet | CompressedSet):
+        return SavedSource(name, given)
+    if isinstance(given, tuple):
+        kinds = [type(part).__name__ for part in given]
+        features = [
+            part for part in given if isinstance(part, FeatureSet | CompressedSet)
+        ]
+        if len(given) != 2 or len(features) != 2:
+            raise TypeError(
+                f"sources: {name!r} is a tuple of {', '.join(kinds)}; expected a "
+                "network, a Source, features of the target, or a pair of features "
+                "(source, target), as FeatureSet.from_arrays makes them"
+            )
+        return SavedSource(name, target=features[1], source=features[0])
+    return Source(name, given)
 
 
 def target_name(source: Source | SavedSource, target: Dataset | None) -> str:
