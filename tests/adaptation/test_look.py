@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tests.adaptation.cases import network, other_light
-from trfjax.adaptation.look import Look, look, probabilities
+from trfjax.adaptation.look import Look, glances, look
 from trfjax.state import SourceModel, apply
 from trfjax.training.evaluate import normalisation, standardise
 
@@ -22,11 +22,9 @@ def test_a_look_by_hand():
     np.testing.assert_allclose(found.entropy, each.mean() / np.log(3), rtol=1e-5)
     information = -(mean * np.log(mean)).sum() - each.mean()
     np.testing.assert_allclose(found.information, information, rtol=1e-3)
-    assert sum(len(p) for _, p in probabilities(*split(source), target)) == 10
-
-
-def split(source):
-    return source.model, source.card
+    parts = list(glances(source.model, source.card, target))
+    assert [len(part.probs) for part in parts] == [8, 2]
+    assert [len(part.features) for part in parts] == [8, 2]
 
 
 def test_a_network_that_says_one_thing_holds_no_information():

@@ -18,6 +18,7 @@ from tests.adaptation.test_adversarial import both, deep
 from tests.training.cases import assert_same, changed
 from trfjax.adaptation import get_method
 from trfjax.adaptation.adapt import adapt
+from trfjax.adaptation.look import Glance
 from trfjax.adaptation.method import compose
 from trfjax.adaptation.self_training import widened
 from trfjax.state import apply
@@ -115,7 +116,9 @@ def test_layers_that_are_not_there_are_refused():
 
 
 def round_looks(probs):
-    return lambda: iter([(None, part) for part in np.array_split(probs, 2)])
+    return lambda: iter(
+        [Glance(part, jnp.zeros(0)) for part in np.array_split(probs, 2)]
+    )
 
 
 def test_a_round_keeps_the_network_and_the_portion_of_every_class(rng):

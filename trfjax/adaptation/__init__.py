@@ -26,6 +26,7 @@ METHODS: dict[str, str] = {
     "cbst": "trfjax.adaptation.balanced:CBST",
     "crst": "trfjax.adaptation.balanced:CRST",
     "dacs": "trfjax.adaptation.mixing:DACS",
+    "proda": "trfjax.adaptation.denoised:PRODA",
 }
 
 

@@ -70,7 +70,8 @@ class Balanced(Method):
     def round(self, number: int, state: State, looks: Looks) -> PyTree:
         """Return the network as it is, and thresholds of this round's portion."""
         confidence, labels, k = [], [], 0
-        for _, probs in looks():
+        for glance in looks():
+            probs = glance.probs
             if probs.ndim == 4:
                 probs = probs[:, :: self.stride, :: self.stride]
             confidence.append(probs.max(axis=-1).ravel())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -46,6 +47,13 @@ class Look:
         return tuple(found)
 
 
+class Glance(NamedTuple):
+    """What a network makes of a few images of a target."""
+
+    probs: np.ndarray  # (b, h, w, k) or (b, k)
+    features: Array  # the penultimate map or vector; stays on the device
+
+
 def look(model: SourceModel, card: ModelCard, images: Dataset) -> Look:
     r"""Run a network over a target and sum up what it predicts; labels are not read.
 
@@ -59,8 +67,8 @@ def look(model: SourceModel, card: ModelCard, images: Dataset) -> Look:
     """
     k = len(card.class_names)
     mean, counts, total, pixels = np.zeros(k), np.zeros(k), 0.0, 0
-    for _, probs in probabilities(model, card, images):
-        rows = probs.reshape(-1, k).astype(np.float64)
+    for glance in glances(model, card, images):
+        rows = glance.probs.reshape(-1, k).astype(np.float64)
         mean += rows.sum(axis=0)
         counts += np.bincount(rows.argmax(axis=1), minlength=k)
         total += _entropy(rows).sum()
@@ -74,16 +82,15 @@ def look(model: SourceModel, card: ModelCard, images: Dataset) -> Look:
     )
 
 
-def probabilities(
-    model: SourceModel, card: ModelCard, images: Dataset
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield images as stored and their class probabilities, in evaluation mode."""
+def glances(model: SourceModel, card: ModelCard, images: Dataset) -> Iterator[Glance]:
+    """Yield what a network makes of a few images at a time, in evaluation mode."""
     scale, size = normalisation(card), min(BATCH, len(images))
     for start in range(0, len(images), size):
         rows = [min(i, len(images) - 1) for i in range(start, start + size)]
         batch, _ = load_batch(images, rows)  # of one shape; the last is filled up
         keep = len(images) - start
-        yield batch[:keep], np.asarray(_probs(model, batch, scale))[:keep]
+        probs, features = _outputs(model, batch, scale)
+        yield Glance(np.asarray(probs)[:keep], features[:keep])
 
 
 def known_part(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
@@ -116,8 +123,9 @@ def known_part(dataset: Dataset, names: tuple[str, ...]) -> Dataset:
 
 
 @jax.jit
-def _probs(model: SourceModel, images: Array, scale: Array) -> Array:
-    return jax.nn.softmax(apply(model, standardise(images / 255.0, scale)).logits)
+def _outputs(model: SourceModel, images: Array, scale: Array) -> tuple[Array, Array]:
+    output = apply(model, standardise(images / 255.0, scale))
+    return jax.nn.softmax(output.logits), output.features
 
 
 def _entropy(probs: Float[np.ndarray, "*n k"]) -> np.ndarray:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from trfjax.adaptation.domains import Policy
+from trfjax.adaptation.look import Glance
 from trfjax.state import ModelCard, SourceModel, apply
 from trfjax.training.augment import Augment
 from trfjax.training.recipe import Recipe, optimiser
@@ -43,6 +43,7 @@ class Setting:
     augment: Augment
     steps: int
     aux_weight: float
+    dice_weight: float
 
     def network(self, params: PyTree, stats: PyTree) -> SourceModel:
         """Return the network of a step."""
@@ -62,8 +63,8 @@ class Begun:
     memory: PyTree = ()  # a teacher, prototypes, counters, in fixed shapes
 
 
-# What a round reads: images and probabilities of the whole target, batch by batch.
-Looks = Callable[[], Iterator[tuple[np.ndarray, np.ndarray]]]
+# What a round reads: what the network makes of the whole target, batch by batch.
+Looks = Callable[[], Iterator[Glance]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,6 +177,7 @@ def compose(
         augment=recipe.augment,
         steps=recipe.steps,
         aux_weight=recipe.aux_weight,
+        dice_weight=recipe.dice_weight,
     )
 
     heads = {name: part.params for name, part in begun.heads.items()}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 
-from trfjax.adaptation.look import probabilities
+from trfjax.adaptation.look import glances
 from trfjax.adaptation.method import NETWORK, Method, Pair
 from trfjax.data import Dataset, batch_indices
 from trfjax.state import SourceModel, TrainedModel
@@ -57,7 +57,7 @@ def follow(
             model = SourceModel(state.params[NETWORK], state.stats, graphdef)
 
             def looks(model: SourceModel = model):
-                return probabilities(model, source.card, target)
+                return glances(model, source.card, target)
 
             memory = method.round(starts.index(number), state, looks)
             state = dataclasses.replace(state, memory=memory)

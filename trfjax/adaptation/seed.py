@@ -102,9 +102,8 @@ def _follow(work: Work) -> tuple[Progress, dict[str, list[float]]]:
 
     def save() -> None:
         if work.checkpoint is not None:
-            write_checkpoint(
-                work.checkpoint, now, belongs=belongs, curves={"curves": curves}
-            )
+            kept = {"curves": _until(curves, int(now.state.step))}
+            write_checkpoint(work.checkpoint, now, belongs=belongs, curves=kept)
 
     bar = tqdm(
         total=work.recipe.steps,
@@ -153,6 +152,15 @@ def _judged(
     curves.setdefault("validator", []).append(value)
     curves.setdefault("validator_step", []).append(float(done))
     return Progress(state, network if best else now.best)
+
+
+def _until(curves: dict[str, list[float]], step: int) -> dict[str, list[float]]:
+    """Return the curves up to a step: Ctrl-C may come before its state is kept."""
+    looks = sum(at <= step for at in curves.get("validator_step", []))
+    return {
+        name: values[: looks if name.startswith("validator") else step]
+        for name, values in curves.items()
+    }
 
 
 def _chosen(work: Work, curves: dict[str, list[float]]) -> int:

@@ -32,6 +32,7 @@ class SourceOnly(Method):
             graphdef=setting.graphdef,
             augment=setting.augment,
             aux_weight=setting.aux_weight,
+            dice_weight=setting.dice_weight,
             batch_norm="frozen" if self.batch_norm == "frozen" else "adapt",
         )
         return plain(params[NETWORK], state, batch.source, key)

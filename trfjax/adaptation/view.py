@@ -50,10 +50,11 @@ def view(
 
 
 def source_loss(setting: Setting, seen: View) -> Float[Array, ""]:
-    """Return the cross-entropy of the source, with that of auxiliary logits."""
-    total = label_loss(seen.source.logits, seen.source_batch)
+    """Return the loss of `train` on the source, with that of auxiliary logits."""
+    batch, dice = seen.source_batch, setting.dice_weight
+    total = label_loss(seen.source.logits, batch, dice_weight=dice)
     for logits in seen.source.aux:
-        total += setting.aux_weight * label_loss(logits, seen.source_batch)
+        total += setting.aux_weight * label_loss(logits, batch, dice_weight=dice)
     return total
 
 

@@ -14,6 +14,7 @@ from trfjax.lock import locked
 MARKS: dict[str, tuple[str, ...]] = {
     "train": ("run.json", "model.safetensors", "state.safetensors"),
     "finetune": ("seed-*/run.json", "seed-*/model.safetensors"),
+    "adapt": ("*/seed-*/run.json", "*/seed-*/state.safetensors"),
     "demo": ("outcome.json", "sources/*/run.json"),
     "rank": ("cells", "results.json"),
     "map": ("*-to-*.npy",),

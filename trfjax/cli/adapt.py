@@ -1,0 +1,121 @@
+"""`trfjax adapt`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from trfjax.adaptation import METHODS
+from trfjax.adaptation.adapt import ADAPT
+from trfjax.cli import FAILED_CELLS
+from trfjax.data.dataset import Dataset
+from trfjax.errors import DataError
+from trfjax.reporting.adaptation import text, write_results
+from trfjax.studies.adapting import Adapting, adapt_run, make_room
+from trfjax.studies.outputs import claimed
+from trfjax.studies.runs import open_model, training_data, write_config
+from trfjax.studies.specs import DataSpec, spec_of
+
+POOL = 0.5  # share of the target that is adapted to when no test set is named
+
+
+def run(config: Any) -> int:
+    """Adapt by every method with every seed; write networks and tables."""
+    _check(config)
+    work = adapting_of(config)
+    inputs = [config.source, *filter(None, (config.root, config.source_root))]
+    with claimed(config.out, "adapt", inputs=inputs) as folder:
+        make_room(
+            work, config.methods, config.seeds, folder, overwrite=config.overwrite
+        )
+        tested = "none" if work.test is None else len(work.test)
+        print(
+            f"{work.source.card.name} to {work.target.name}: {len(work.target)} images "
+            f"without their labels, {tested} to test",
+            file=sys.stderr,
+        )
+        records = [
+            adapt_run(work, method, seed, folder)
+            for method in config.methods
+            for seed in config.seeds
+        ]
+        write_config(folder, config)
+        write_results(records, folder)
+    print(text(records, config.format))
+    print(f"networks and tables: {folder}", file=sys.stderr)
+    good = [record for record in records if record["status"] == "ok"]
+    return 0 if len(good) == len(records) else FAILED_CELLS
+
+
+def adapting_of(config: Any) -> Adapting:
+    """Open what the options name."""
+    source = open_model(config.source)
+    size = config.size or source.card.input_size
+    spec = spec_of(config, config.target, size=size, shots=None)
+    target, test = _target(config, spec)
+    given = {
+        name: getattr(config, name)
+        for name in ("steps", "batch_size", "learning_rate", "aux_weight")
+        if getattr(config, name) is not None
+    }
+    return Adapting(
+        source=source,
+        source_data=_source_data(config, size),
+        target=target,
+        test=test,
+        recipe=dataclasses.replace(ADAPT, **given),
+        validator=config.validator,
+        resume=config.resume,
+        spec=spec.absolute(),
+    )
+
+
+def _target(config: Any, spec: DataSpec) -> tuple[Dataset, Dataset | None]:
+    """Return the images to adapt to and those to report on."""
+    pool = spec.load()
+    if config.test == "none":
+        return pool, None
+    if config.test is None:
+        return pool.split(POOL, seed=0)
+    return pool, msgspec.structs.replace(spec, name=config.test).load()
+
+
+def _source_data(config: Any, size: tuple[int, int]) -> Dataset:
+    """Return labelled images of what the source was trained on."""
+    if config.source_data is not None:
+        root = config.source_root or config.root
+        spec = DataSpec(name=config.source_data, root=root, labels=config.labels)
+    else:
+        known = training_data(config.source)
+        if known is None:
+            raise DataError(
+                config.source,
+                "does not say what it was trained on, and adaptation needs that. Name "
+                "it with --source-data.",
+            )
+        spec = known
+    return msgspec.structs.replace(spec, size=size).load()
+
+
+def _check(config: Any) -> None:
+    unknown = [name for name in config.methods if name not in METHODS]
+    if unknown:
+        raise ValueError(
+            f"--methods: unknown {unknown[0]!r}; available: {', '.join(METHODS)}"
+        )
+    for name in ("methods", "seeds"):
+        values = getattr(config, name)
+        if not values or len(set(values)) < len(values):
+            raise ValueError(f"--{name}: name at least one, and none twice")
+    if min(config.seeds) < 0:
+        raise ValueError(f"--seeds: {min(config.seeds)} must not be negative")
+    if not Path(config.source).exists():
+        raise FileNotFoundError(
+            f"--source: {config.source}: no such file or folder; name a run folder of "
+            "trfjax train. To make one: trfjax train --data synthetic:arden --out "
+            "runs/arden"
+        )
