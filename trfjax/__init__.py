@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors
     from trfjax.features.extract import extract_all as extract_all
     from trfjax.features.featureset import FeatureSet as FeatureSet
     from trfjax.maps.pixel_map import pixel_map as pixel_map
+    from trfjax.maps.suggest import suggest as suggest
     from trfjax.maps.transfer_map import transfer_map as transfer_map
     from trfjax.ranking.history import History as History
     from trfjax.ranking.rank import SavedSource as SavedSource
@@ -118,6 +119,7 @@ _PUBLIC: dict[str, str] = {
     "otce": "trfjax.scores.otce.otce",
     "otce_atoms": "trfjax.scores.otce.atoms",
     "pixel_map": "trfjax.maps.pixel_map",
+    "suggest": "trfjax.maps.suggest",
     "transfer_map": "trfjax.maps.transfer_map",
     "plot": "trfjax.reporting.plots",
     "rank": "trfjax.ranking.rank",
