@@ -17,10 +17,12 @@ from trfjax.atoms.compress import ATOMS
 from trfjax.data.dataset import Dataset
 from trfjax.data.given import as_dataset
 from trfjax.files import write_json
+from trfjax.ranking.forecast import check_history, forecasts
+from trfjax.ranking.history import History
 from trfjax.ranking.panel import How, Panel, panel_cells, panel_of
 from trfjax.ranking.plan import Pixels, Plan, check_metrics, pixels_of, spaces_of
 from trfjax.ranking.result import Ranking
-from trfjax.ranking.run import Run
+from trfjax.ranking.run import Run, said_once
 from trfjax.ranking.sources import (
     SavedSource,
     Seen,
@@ -44,6 +46,7 @@ def rank(
     relative_epsilon: bool = False,
     features: FeatureSpace | Mapping[str, FeatureSpace] | None = None,
     combine: Panel | How | None = None,
+    history: History | None = None,
     solver: str = "fast",
     strategy: str = "uniform",
     bootstrap: int = 200,
@@ -91,6 +94,8 @@ def rank(
         combine: a column that orders the result: the mean of the scores, made
             comparable over the sources by `"ranks"`, `"standardised"` or `"range"`; a
             `Panel` says which of them, and with which weights.
+        history: what `fit_history` learnt from earlier transfers by some of these
+            scores; then the ranking forecasts the transfer of every source too.
         solver: of OTCE: `"fast"`, `"ott"` or `"exact"`.
         strategy: how pixels are drawn: uniform, balanced, boundary or per_image.
         bootstrap: number of resamples of the target images; 0 for none.
@@ -113,6 +118,8 @@ def rank(
     target = None if target is None else as_dataset(target, name="target")
     metrics = check_metrics(metrics)
     panel = panel_of(combine, metrics)
+    if history is not None:
+        check_history(history, metrics)
     spaces = spaces_of(metrics, features)
     plan = Plan(
         metrics=metrics,
@@ -134,21 +141,25 @@ def rank(
     folder = None if out is None else Path(out)
     run = Run(plan, folder, strict=strict, may_draw=pixels is None)
     extraction = {"batch_size": batch_size, "cache": cache}
-    for source in _progress(sources, progress):
-        run.add(Seen(source, target, plan, extraction))
+    with said_once():
+        for source in _progress(sources, progress):
+            run.add(Seen(source, target, plan, extraction))
     combined = [] if panel is None else panel_cells(run.cells, panel)
+    name = target_name(sources[0], target)
     ranking = Ranking(
-        target=target_name(sources[0], target),
+        target=name,
         metrics=metrics if panel is None else (panel.name, *metrics),
         cells=(*combined, *run.cells),
         settings={
             **dataclasses.asdict(plan),
             "combine": None if panel is None else dataclasses.asdict(panel),
+            "history": None if history is None else history.measured,
         },
         versions=versions(),
         source_classes=run.source_classes,
         target_classes=run.target_classes if target is None else target.class_names,
         seconds=time.perf_counter() - started,
+        forecasts=() if history is None else forecasts(history, run.cells, name),
     )
     if folder is not None:
         _write(ranking, folder)

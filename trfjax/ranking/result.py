@@ -13,15 +13,22 @@ import numpy as np
 from trfjax.errors import DataError, missing_extra
 from trfjax.files import atomic_path, read_json, write_json, write_text
 from trfjax.ranking.cell import Cell, cell_of
-from trfjax.ranking.table import table_text
+from trfjax.ranking.forecast import Forecast
+from trfjax.ranking.table import forecast_lines, table_text
+from trfjax.ranking.unlike import unlike
 from trfjax.ranking.verdict import LEAST, Verdict, pool_of, verdict_of
 from trfjax.reading import converted, printable
 
 COLUMNS: tuple[str, ...] = (
     "rank", "source", "target", "metric", "score", "estimate", "low", "high",
     "probability_best", "floor", "explained", "explained_low", "explained_high",
+    "forecast", "forecast_low", "forecast_high", "forecast_best", "forecast_within",
     "standard_error", "bootstrap_error", "features", "status", "seconds", "error",
 )  # fmt: skip
+FORECAST = {
+    "forecast": "mean", "forecast_low": "low", "forecast_high": "high",
+    "forecast_best": "best", "forecast_within": "within",
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +43,7 @@ class Ranking:
     source_classes: dict[str, tuple[str, ...]]  # class names by source
     target_classes: tuple[str, ...]
     seconds: float = 0.0
+    forecasts: tuple[Forecast, ...] = ()  # of a history, best first
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -74,6 +82,11 @@ class Ranking:
     def verdict(self) -> Verdict:
         """What can be said of the first source by the first metric."""
         return self.judged()
+
+    @property
+    def unlike(self) -> tuple[str, ...]:
+        """Warnings of scores that do not compare these sources."""
+        return tuple(text for m in self.metrics for text in unlike(self.column(m)))
 
     def judged(
         self, metric: str | None = None, *, level: float = 0.9, least: float = LEAST
@@ -130,6 +143,7 @@ class Ranking:
     def records(self) -> list[dict[str, Any]]:
         """Return one flat row per cell, by metric and rank."""
         rows = []
+        known = {f.source: f for f in self.forecasts}
         for metric in self.metrics:
             chances = self.probability_best(metric)
             for place, cell in enumerate(self.column(metric), start=1):
@@ -137,6 +151,9 @@ class Ranking:
                 row["explained"] = None if share is None else share.value
                 row["rank"] = place if np.isfinite(cell.score) else None
                 row["probability_best"] = chances.get(cell.source)
+                forecast = known.get(cell.source)
+                for name, part in FORECAST.items():
+                    row[name] = None if forecast is None else getattr(forecast, part)
                 rows.append({name: row[name] for name in COLUMNS})
         return rows
 
@@ -156,7 +173,9 @@ class Ranking:
         whole = {
             field.name: getattr(self, field.name) for field in dataclasses.fields(self)
         }
-        write_json(path, {**whole, "cells": [cell.record() for cell in self.cells]})
+        whole["cells"] = [cell.record() for cell in self.cells]
+        whole["forecasts"] = [dataclasses.asdict(found) for found in self.forecasts]
+        write_json(path, whole)
 
     def to_parquet(self, path: str | Path) -> None:
         """Write the table as Parquet."""
@@ -190,11 +209,14 @@ class Ranking:
             cells=self.cells + other.cells,
             source_classes=self.source_classes | other.source_classes,
             seconds=self.seconds + other.seconds,
+            forecasts=(),  # they depend on which sources there are
         )
 
     def __str__(self) -> str:
         columns = {metric: self.column(metric) for metric in self.metrics}
-        return table_text(self.target, columns, self.probability_best(), self.verdict)
+        chances = self.probability_best()
+        text = table_text(self.target, columns, chances, self.verdict, self.unlike)
+        return "\n".join([text, *forecast_lines(self.forecasts)])
 
 
 def read_ranking(path: str | Path) -> Ranking:

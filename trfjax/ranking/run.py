@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from trfjax.ranking.drawn import score_drawn
 from trfjax.ranking.floor import judged
 from trfjax.ranking.plan import Plan
 from trfjax.ranking.sources import Seen, target_name
+from trfjax.ranking.unlike import traits_of
 from trfjax.ranking.whole import score_whole
 from trfjax.scores.spec import ScoreSpec
 from trfjax.statistics.resamples import Resamples
@@ -105,6 +108,9 @@ class Run:
         )
         if found["details"].get("doubt") and self.may_draw and seen.drawable:
             found = self._draw_instead(spec, seen, resamples, found)
+        if spec.sensitive:
+            traits = traits_of(spec, seen, found["features"], whole)
+            found["details"]["traits"] = traits
         if spec.labels == "ids":
             found |= judged(spec, found, target.label_counts, resamples)
         return found
@@ -147,6 +153,23 @@ class Run:
         return Resamples.draw(
             images, self.plan.bootstrap, units=units, seed=self.plan.seed
         )
+
+
+@contextlib.contextmanager
+def said_once() -> Iterator[None]:
+    """Log no line twice: what every source says of the same images is said once."""
+    said: set[str] = set()
+
+    def new(record: logging.LogRecord) -> bool:
+        text, known = record.getMessage(), len(said)
+        said.add(text)
+        return len(said) > known
+
+    log.addFilter(new)
+    try:
+        yield
+    finally:
+        log.removeFilter(new)
 
 
 def _failed(spec: ScoreSpec, seen: Seen, error: Exception) -> Cell:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from trfjax.ranking.cell import Cell
+from trfjax.ranking.forecast import Forecast
 from trfjax.ranking.verdict import Verdict
 
 WIDTH = 80
@@ -18,6 +19,7 @@ def table_text(
     columns: Mapping[str, Sequence[Cell]],
     chances: Mapping[str, float],
     verdict: Verdict,
+    warnings: Sequence[str] = (),
 ) -> str:
     """Return verdict and table: the first score in full, the others below.
 
@@ -26,11 +28,13 @@ def table_text(
         columns: cells by score, each best first; the first score orders.
         chances: probability of being best by source, where that is known.
         verdict: on the first score.
+        warnings: shown below it.
     """
     first, *others = columns
     scored = [cell for cell in columns[first] if np.isfinite(cell.score)]
     lines = [f"Ranking of {len(scored)} sources for {target}"]
-    lines += textwrap.wrap(verdict.sentence, WIDTH, break_on_hyphens=False)
+    for text in (verdict.sentence, *(f"warning: {text}" for text in warnings)):
+        lines += textwrap.wrap(text, WIDTH, break_on_hyphens=False)
     head = ["", "source", "estimate", "90% interval", "explains", "P(best)", first]
     places = enumerate(scored, start=1)
     lines += _aligned([head, *(_row(place, cell, chances) for place, cell in places)])
@@ -52,6 +56,26 @@ def table_text(
         lines += ["", *_aligned([["", "source", *names], *rows])]
     failures = [_failure(c) for c in columns[first] if not np.isfinite(c.score)]
     return "\n".join([*lines, *(["not ranked:", *failures] if failures else [])])
+
+
+def forecast_lines(forecasts: Sequence[Forecast]) -> list[str]:
+    """Return what earlier transfers say, best source first; nothing without any."""
+    if not forecasts:
+        return []
+    measured = forecasts[0].measured
+    head = ["source", measured, "90% interval", "P(best)", "P(within 0.01)"]
+    rows = [
+        [
+            found.source,
+            f"{found.mean:.3f}",
+            f"{found.low:.3f} .. {found.high:.3f}",
+            f"{found.best:.2f}",
+            f"{found.within:.2f}",
+        ]
+        for found in forecasts
+    ]
+    table = [["", *row] for row in (head, *rows)]
+    return ["", f"{measured} after fine-tuning, by the history:", *_aligned(table)]
 
 
 def _row(place: int, cell: Cell, chances: Mapping[str, float]) -> list[str]:

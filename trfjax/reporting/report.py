@@ -94,6 +94,7 @@ def _headline(ranking: Ranking) -> dict[str, Any]:
     scored = [c for c in ranking.column() if np.isfinite(c.score)]
     facts: dict[str, Any] = {"verdict": verdict, "metric": ranking.metrics[0]}
     facts |= {"scored": len(scored), "asked": len(ranking.sources)}
+    facts["unlike"] = ranking.unlike
     facts["best"] = scored[0] if scored else None
     facts["images"] = scored[0].details.get("images") if scored else None
     facts["chance"] = ranking.probability_best().get(verdict.leader or "")

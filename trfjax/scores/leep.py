@@ -225,6 +225,7 @@ SPEC = ScoreSpec(
     floor=minus_entropy,
     limits=entropy_limits,
     explained=ENTROPY,
+    sensitive=("architecture",),
     laws=laws("source_names", "duplicates"),
     space="probs",
     of_sums=OfSums(tables=("target_atoms",), replicates=leep_of_atoms),

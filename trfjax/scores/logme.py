@@ -308,6 +308,7 @@ SPEC = ScoreSpec(
     bounds=unbounded,
     floor=evidence_without_features,
     explained=Explained(share=_of_likelihood, of="the labels (as R squared)"),
+    sensitive=("width",),
     laws=laws("rotation", "scale", "zero_feature"),
     of_sums=OfSums(tables=("target_moments",), replicates=logme_of_moments),
     per_instance=PerInstance(

@@ -47,6 +47,7 @@ Law: TypeAlias = Literal[
     "zero_feature",  # one more feature that is 0 everywhere
 ]
 Direction: TypeAlias = Literal["not lower", "not higher"]
+Trait: TypeAlias = Literal["width", "architecture", "size"]
 LabelKind: TypeAlias = Literal["ids", "values", "none"]
 Bounds: TypeAlias = Callable[[np.ndarray, Mapping[str, AnyArray]], tuple[float, float]]
 Floor: TypeAlias = Callable[[Float[np.ndarray, " c"]], float]
@@ -123,6 +124,9 @@ class ScoreSpec:
     floor: Floor | None = None  # of class shares: what a useless source reaches
     limits: Limits | None = None  # of class shares: values any images can have
     explained: Explained | None = None  # None: nobody knows what a perfect source gets
+    # What the scale of the score depends on: the width of the features, the
+    # architecture (where it reads probabilities), the size of the images.
+    sensitive: tuple[Trait, ...] = ()
     labels: LabelKind = "ids"  # what the target labels are
     space: FeatureSpace = "penultimate"  # of the features, atoms and moments it reads
     settings: tuple[Setting, ...] = ()  # of a ranking, that the function takes

@@ -129,6 +129,7 @@ SPEC = ScoreSpec(
     floor=minus_entropy,
     limits=entropy_limits,
     explained=ENTROPY,
+    sensitive=("architecture", "size"),
     laws=laws(
         "source_names", "duplicates", "rotation", "shift", "scale", "zero_feature"
     ),
