@@ -96,7 +96,8 @@ class Compressor:
             raise ValueError(f"atoms: {atoms!r} is not a positive int")
         self.atoms, self.seed, self.num_classes = atoms, seed, num_classes
         self.fine = min(atoms, max(FINE_LEAST, FINE // max(images, 1)))
-        self.least = min(self.fine, -(-2 * atoms // max(images, 1)))  # of an image
+        # A single image is all there is: it is given as many as there shall be.
+        self.least = self.fine if images == 1 else min(self.fine, FINE_LEAST)
         self.finer = 0  # finer atoms so far
         self.names: list[str] = []
         self.parts: list[tuple[np.ndarray, ...]] = []
