@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+import trfjax
 from tests.training.cases import unet
 from trfjax.cli import USAGE, run
 from trfjax.models.checkpoint import save_model
@@ -39,3 +40,30 @@ def test_bad_input(source, capsys, words, message):
     sources = ["--sources", source] if words else []
     assert run(["map", *sources, *SMALL, *words]) == USAGE
     assert message in capsys.readouterr().err
+
+
+def test_published_features_are_mapped_without_networks(tmp_path, monkeypatch, rng):
+    monkeypatch.chdir(tmp_path)
+    for place in ("source_feature/berlin", "target_feature/berlin/ulm"):
+        for side in ("final", "label"):
+            (tmp_path / "pub" / place / side).mkdir(parents=True)
+        for i in range(2):
+            label = rng.choice([0, 1, 250], (8, 12))
+            logits = rng.normal(size=(3, 8, 12)).astype(np.float32)
+            np.save(tmp_path / "pub" / place / "label" / f"{i}.npy", label)
+            np.save(tmp_path / "pub" / place / "final" / f"{i}.npy", logits)
+    words = ["--published", "pub", "--stride", "4", "--min-pixels", "4"]
+    assert run(["map", *words, "--out", "out"]) == 0
+    found = np.load(tmp_path / "out" / "berlin-to-ulm.npy")
+    paths = [
+        tmp_path / "pub" / "target_feature/berlin/ulm" / s for s in ("final", "label")
+    ]
+    logits, labels = (
+        np.stack([np.load(p / f"{i}.npy") for i in (0, 1)]) for p in paths
+    )
+    probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    expected = trfjax.leep(
+        np.moveaxis(probs, 1, -1)[:, :4, 8:], labels[:, :4, 8:], ignore=250
+    )
+    np.testing.assert_allclose(found[0, 2], expected, rtol=1e-4)
+    assert (tmp_path / "out" / "berlin-to-ulm-classes.png").is_file()

@@ -215,6 +215,8 @@ class Map(Options):
         split: split of the target data set, such as val; every image by default.
         size: height and width of the target images.
         shots: labelled target images, drawn by the seed; all of them by default.
+        published: a folder of published features to map instead of networks.
+        city: the target within that folder; needed where there are several.
         code: a Python file whose functions the YAML list may name as models.
         metric: leep, nce, otce, logme, h_score or another score with a form in sums.
         stride: pixels a cell is high and wide.
@@ -236,6 +238,8 @@ class Map(Options):
     split: Text = None
     size: Size = None
     shots: Number = None
+    published: Folder = None
+    city: Text = None
     code: File = None
     metric: str = "leep"
     stride: int = 8

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
+from trfjax.data.dataset import Dataset
+from trfjax.features.published_maps import published_maps
 from trfjax.maps.inputs import mapped_score
-from trfjax.ranking.rank import Source
+from trfjax.maps.networks import folder_arrays
+from trfjax.ranking.rank import SavedSource
 from trfjax.reporting.map_files import write_maps
 from trfjax.reporting.maps_page import maps_page
-from trfjax.studies.maps import map_source
+from trfjax.studies.maps import SourceMaps, map_source, mapped
 from trfjax.studies.opening import Opening, open_sources
 from trfjax.studies.outputs import claimed
 from trfjax.studies.runs import write_config
@@ -18,49 +22,62 @@ from trfjax.studies.specs import source_specs, spec_of
 
 def run(config: Any) -> int:
     """Map sources on a target and write values and pictures."""
-    spec = mapped_score(config.metric, pixels=False)
-    if not config.sources:
-        raise ValueError(
-            "--sources: none given; name run folders of trfjax train, or a YAML list"
-        )
+    mapped_score(config.metric, pixels=False)
     if not 0 <= config.opacity <= 1:
         raise ValueError(f"--opacity: {config.opacity} is outside 0..1")
+    if bool(config.sources) == (config.published is not None):
+        raise ValueError(
+            "--sources: none given; name run folders of trfjax train, or a YAML list, "
+            "or else a folder of features with --published"
+        )
+    options = {
+        "metric": config.metric, "stride": config.stride, "seed": config.seed,
+        "min_pixels": config.min_pixels, "epsilon": config.epsilon,
+    }  # fmt: skip
+    inputs = [*config.sources, *filter(None, (config.root, config.published))]
+    with claimed(config.out, "map", inputs=inputs) as folder:
+        target, maps = None, _published(config, options)
+        if config.published is None:
+            target, maps = _opened(config, options)
+        found = []
+        for one in maps:
+            print(f"{one.source}: {one.cells}")
+            found.append(one)
+        write_config(folder, config)
+        drawn: dict[str, Any] = {
+            "images": config.images, "opacity": config.opacity, "limits": config.limits,
+        }  # fmt: skip
+        files = write_maps(found, target, folder, **drawn)
+        if target is not None and all(one.pixels is not None for one in found):
+            page = maps_page(found, target, folder / "maps.html", **drawn)
+            print(f"page: {page}", file=sys.stderr)
+    print(f"{len(files)} arrays and pictures in {folder}", file=sys.stderr)
+    return 0
+
+
+def _opened(
+    config: Any, options: dict[str, Any]
+) -> tuple[Dataset, Iterator[SourceMaps]]:
+    """Return the target, and the maps of networks one after the other."""
     opening = Opening(
         target=spec_of(config, config.target, seed=config.seed),
-        source_data=spec.two_sided,
+        source_data=mapped_score(config.metric, pixels=False).two_sided,
         code=config.code,
     )
     opened = open_sources(source_specs(config.sources), opening)
     for note in opened.notes:
         print(f"warning: {note}", file=sys.stderr)
-    inputs = [*config.sources, *filter(None, (config.root,))]
-    with claimed(config.out, "map", inputs=inputs) as folder:
-        found = []
-        for source in opened.sources:
-            if not isinstance(source, Source) or opened.target is None:
-                raise ValueError(
-                    f"--sources: {source.name!r} is saved features, which are no maps; "
-                    "name its network"
-                )
-            found.append(
-                map_source(
-                    source, opened.target, metric=config.metric, stride=config.stride,
-                    min_pixels=config.min_pixels, epsilon=config.epsilon,
-                    batch_size=config.batch_size, seed=config.seed,
-                )
-            )  # fmt: skip
-            print(f"{source.name}: {found[-1].cells}")
-        write_config(folder, config)
-        assert opened.target is not None  # of at least one source
-        files = write_maps(
-            found, opened.target, folder, images=config.images,
-            opacity=config.opacity, limits=config.limits,
-        )  # fmt: skip
-        if all(one.pixels is not None for one in found):
-            page = maps_page(
-                found, opened.target, folder / "maps.html", images=config.images,
-                opacity=config.opacity, limits=config.limits,
-            )  # fmt: skip
-            print(f"page: {page}", file=sys.stderr)
-    print(f"{len(files)} arrays and pictures in {folder}", file=sys.stderr)
-    return 0
+    target = opened.target
+    networks = [s for s in opened.sources if not isinstance(s, SavedSource)]
+    if target is None or len(networks) < len(opened.sources):
+        raise ValueError("--sources: saved features are no maps; name the networks")
+    size = config.batch_size
+    maps = (map_source(s, target, batch_size=size, **options) for s in networks)
+    return target, maps
+
+
+def _published(config: Any, options: dict[str, Any]) -> Iterator[SourceMaps]:
+    """Yield the maps of a folder that others published."""
+    for name, city, source, target in published_maps(config.published, config.city):
+        arrays = folder_arrays(source, target, metric=config.metric)
+        yield mapped(arrays, name, city, **options)

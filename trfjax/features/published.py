@@ -69,6 +69,23 @@ def read_published(
         DataError: files that are damaged or do not belong together.
     """
     check_drawing(pixels, strategy, RADIUS, seed)
+    found, city = published_folders(root, city, models)
+    void = tuple(ignore) if isinstance(ignore, Collection) else (ignore,)
+    settings = {"pixels": pixels, "seed": seed, "void": void, "strategy": strategy}
+    return [
+        (
+            name,
+            _read(source, name, f"source {name}", **settings),
+            _read(target, name, city, **settings),
+        )
+        for name, source, target in found
+    ]
+
+
+def published_folders(
+    root: str | Path, city: str | None, models: Sequence[str] | None
+) -> tuple[list[tuple[str, Path, Path]], str]:
+    """Return name, source and target folder of every model, and the city."""
     sources = existing_folder(Path(root) / "source_feature")
     targets = existing_folder(Path(root) / "target_feature")
     common = [name for name in _folders(sources) if (targets / name).is_dir()]
@@ -85,16 +102,8 @@ def read_published(
         city = found[0]
     for name in chosen:
         _check_known(f"city for model {name}", city, cities[name])
-    void = tuple(ignore) if isinstance(ignore, Collection) else (ignore,)
-    settings = {"pixels": pixels, "seed": seed, "void": void, "strategy": strategy}
-    return [
-        (
-            name,
-            _read(sources / name, name, f"source {name}", **settings),
-            _read(targets / name / city, name, city, **settings),
-        )
-        for name in chosen
-    ]
+    pairs = [(name, sources / name, targets / name / city) for name in chosen]
+    return pairs, city
 
 
 def _folders(root: Path) -> list[str]:
@@ -119,14 +128,14 @@ def _read(
     strategy: str,
 ) -> FeatureSet:
     """Draw pixels from one pair of `final` and `label` folders."""
-    pairs = _pairs(folder)
+    pairs = pairs_of(folder)
     names = tuple(final.stem for final, _ in pairs)
-    channels = {_open_pair(pair)[0].shape[0] for pair in pairs}
+    channels = {open_pair(pair)[0].shape[0] for pair in pairs}
     if len(channels) != 1:
         raise DataError(folder, f"the number of channels differs: {sorted(channels)}")
     try:
         drawn = draw_pixels(
-            (_labels(pair, void) for pair in pairs),
+            (labels_of(pair, void) for pair in pairs),
             image_ids=names,
             identity=data,
             pixels=pixels,
@@ -165,7 +174,7 @@ def _read(
     )
 
 
-def _pairs(folder: Path) -> list[Pair]:
+def pairs_of(folder: Path) -> list[Pair]:
     """List the files of features and of labels, which have the same names."""
     sides = []
     for side in ("final", "label"):
@@ -184,7 +193,7 @@ def _pairs(folder: Path) -> list[Pair]:
     return [(folder / "final" / name, folder / "label" / name) for name in names]
 
 
-def _open_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+def open_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     """Map a pair of files, after a look at their headers."""
     final, label = (map_npy(path, limit=MAX_BYTES) for path in pair)
     if final.ndim != 3 or final.dtype.kind != "f":
@@ -198,9 +207,9 @@ def _open_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     return final, label
 
 
-def _labels(pair: Pair, void: tuple[int, ...]) -> np.ndarray:
+def labels_of(pair: Pair, void: tuple[int, ...]) -> np.ndarray:
     """Read labels; all that count for nothing become the first of `void`."""
-    labels = np.asarray(_open_pair(pair)[1])
+    labels = np.asarray(open_pair(pair)[1])
     whole = labels.dtype.kind in "iu"
     if labels.dtype.kind == "f":
         whole = bool(np.isfinite(labels).all() and (labels == np.rint(labels)).all())
@@ -222,7 +231,7 @@ def _gather(pairs: Sequence[Pair], drawn: Pixels, channels: int) -> np.ndarray:
     logits = np.empty((len(drawn), channels), np.float32)
     for index in np.unique(drawn.image).tolist():
         low, high = np.searchsorted(drawn.image, [index, index + 1])
-        final, _ = _open_pair(pairs[index])
+        final, _ = open_pair(pairs[index])
         with np.errstate(over="ignore"):
             values = final[:, drawn.row[low:high], drawn.column[low:high]].T
             logits[low:high] = values

@@ -10,6 +10,8 @@ from jaxtyping import Int
 
 from trfjax.data.dataset import Dataset
 from trfjax.features.extract import stream_maps
+from trfjax.features.featureset import softmax
+from trfjax.features.published_maps import FolderMaps
 from trfjax.maps.inputs import mapped_score, reads_ids
 from trfjax.scores.spec import ScoreSpec
 
@@ -90,6 +92,34 @@ def map_arrays(
         target_labels=labels, predictions=predictions, num_classes=target.num_classes,
         num_source_classes=num_source_classes,
     )  # fmt: skip
+
+
+def folder_arrays(source: FolderMaps, target: FolderMaps, *, metric: str) -> MapArrays:
+    """Return the arrays of a map from logits of both sides, without a network.
+
+    Scores of penultimate features get the logits, which is all there is.
+
+    Args:
+        source: of the source images.
+        target: of the target images.
+        metric: the score.
+
+    Raises:
+        ValueError: a score that cannot be mapped.
+    """
+    spec = mapped_score(metric, pixels=False)
+    shown = softmax if spec.space == "probs" else np.asarray
+    predictions = target.logits.argmax(axis=-1)
+    highest = int(source.labels.max()) + 1
+    return MapArrays(
+        source_features=shown(source.logits) if spec.two_sided else None,
+        source_labels=source.labels if spec.two_sided else None,
+        target_features=predictions if reads_ids(spec) else shown(target.logits),
+        target_labels=target.labels,
+        predictions=predictions,
+        num_classes=int(target.labels.max()) + 1,
+        num_source_classes=max(highest, target.logits.shape[-1]),
+    )
 
 
 def _maps(

@@ -25,7 +25,7 @@ from trfjax.studies.maps import SourceMaps, write_arrays_of
 
 def write_maps(
     found: Sequence[SourceMaps],
-    target: Dataset,
+    target: Dataset | None,
     folder: Path,
     *,
     images: int = 6,
@@ -41,7 +41,7 @@ def write_maps(
 
     Args:
         found: of every source.
-        target: the images.
+        target: the images; None draws no picture of one.
         folder: where to.
         images: of the worst images, how many are drawn.
         opacity: of the map over the image.
@@ -63,7 +63,9 @@ def write_maps(
         picture = plot_maps({one.name: one.cells}, limits=of_cells)
         files.append(_save(picture, folder / f"{one.name}.png"))
         if one.pixels is not None:
-            files += _of_pixels(one, target, folder, images, opacity, of_pixels)
+            files += _summaries(one, target, folder)
+            if target is not None:
+                files += _of_pixels(one, target, folder, images, opacity, of_pixels)
     if len(found) > 1:
         together = plot_maps({one.source: one.cells for one in found}, limits=of_cells)
         files.append(_save(together, folder / "all-sources.png"))
@@ -78,7 +80,7 @@ def _of_pixels(
     opacity: float,
     limits: Limits,
 ) -> list[Path]:
-    """Write the pictures of one source that need the score of every pixel."""
+    """Write the pictures of the worst images of one source."""
     pixels = one.pixels
     assert pixels is not None  # asked by the caller
     means, files = pixels.image_means(), []
@@ -101,13 +103,22 @@ def _of_pixels(
     sheet = contact_sheet(
         shown, pixels, target.image_ids, count=images, opacity=opacity, limits=limits
     )
+    files.append(_save(sheet, folder / f"{one.name}-worst.png"))
+    return files
+
+
+def _summaries(one: SourceMaps, target: Dataset | None, folder: Path) -> list[Path]:
+    """Write the classes and the borders of one source."""
+    pixels = one.pixels
+    assert pixels is not None  # asked by the caller
+    numbers = [f"class {i}" for i in range(int(one.labels.max()) + 1)]
+    names = numbers if target is None else target.class_names
     parts = [border_and_inside(v, one.labels) for v in (one.errors, pixels.values)]
     borders = plot_borders(parts[0], parts[1], metric=pixels.metric)
-    classes = plot_classes(pixels, target.class_names)
-    files.append(_save(sheet, folder / f"{one.name}-worst.png"))
-    files.append(_save(classes, folder / f"{one.name}-classes.png"))
-    files.append(_save(borders, folder / f"{one.name}-borders.png"))
-    return files
+    return [
+        _save(plot_classes(pixels, names), folder / f"{one.name}-classes.png"),
+        _save(borders, folder / f"{one.name}-borders.png"),
+    ]
 
 
 def _save(figure: Figure, path: Path) -> Path:

@@ -14,7 +14,7 @@ from trfjax.data.dataset import Dataset
 from trfjax.files import atomic_path
 from trfjax.maps.errors import prediction_errors
 from trfjax.maps.inputs import mapped_score
-from trfjax.maps.networks import map_arrays
+from trfjax.maps.networks import MapArrays, map_arrays
 from trfjax.maps.pixel_map import pixel_map
 from trfjax.maps.result import PixelMap, TransferMap
 from trfjax.maps.transfer_map import transfer_map
@@ -43,11 +43,8 @@ def map_source(
     target: Dataset,
     *,
     metric: str,
-    stride: int,
-    min_pixels: int,
-    epsilon: float = 0.1,
     batch_size: int = 8,
-    seed: int = 0,
+    **options: Any,
 ) -> SourceMaps:
     """Map one source on a target.
 
@@ -55,11 +52,8 @@ def map_source(
         source: the candidate, with its data where the score looks at them.
         target: labelled images of one size.
         metric: a score that can be mapped.
-        stride: see `transfer_map`, and so the others.
-        min_pixels: pixels a cell needs.
-        epsilon: of OTCE.
         batch_size: images per call of the network.
-        seed: of the pixels that OTCE couples.
+        **options: of `mapped`.
 
     Raises:
         ValueError: images, labels or settings that cannot be used.
@@ -68,13 +62,42 @@ def map_source(
         source.model, target, metric=metric, source_data=source.data,
         batch_size=batch_size, **source.options,
     )  # fmt: skip
+    return mapped(found, source.name, target.name, metric=metric, **options)
+
+
+def mapped(
+    found: MapArrays,
+    source: str,
+    target: str,
+    *,
+    metric: str,
+    stride: int,
+    min_pixels: int,
+    epsilon: float = 0.1,
+    seed: int = 0,
+) -> SourceMaps:
+    """Return the maps of arrays, by cell and, where that is possible, by pixel.
+
+    Args:
+        found: what the score reads.
+        source: what the source is called.
+        target: likewise.
+        metric: a score that can be mapped.
+        stride: see `transfer_map`, and so the others.
+        min_pixels: labelled pixels that a cell needs.
+        epsilon: of OTCE.
+        seed: of the pixels that OTCE couples.
+
+    Raises:
+        ValueError: settings that cannot be used.
+    """
     common: dict[str, Any] = {
         "metric": metric, "epsilon": epsilon, "seed": seed, **found.settings,
     }  # fmt: skip
 
     def shown(rows: Iterator[int]) -> Iterator[int]:
         count = -(-found.target_labels.shape[1] // stride)
-        return iter(tqdm(rows, f"map {source.name}", count, leave=False, disable=None))
+        return iter(tqdm(rows, f"map {source}", count, leave=False, disable=None))
 
     cells = transfer_map(
         *found.arrays, stride=stride, min_pixels=min_pixels, progress=shown, **common
@@ -83,7 +106,7 @@ def map_source(
     if mapped_score(metric, pixels=False).per_instance is not None:
         pixels = pixel_map(*found.arrays, **common)
     return SourceMaps(
-        source=source.name, target=target.name, cells=cells, pixels=pixels,
+        source=source, target=target, cells=cells, pixels=pixels,
         labels=found.target_labels,
         errors=prediction_errors(found.predictions, found.target_labels),
     )  # fmt: skip
