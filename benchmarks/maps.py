@@ -85,7 +85,9 @@ def loop(
     from trfjax.scores import SCORES
 
     spec, start = SCORES[metric], 0.0
-    options = {"key": 0, "repeats": 1} if metric == "otce" else {}
+    options: dict[str, Any] = {}
+    if metric == "otce":
+        options = {"key": 0, "repeats": 1, "num_source_classes": args.classes}
     for number in range(args.loop_cells + 3):
         if number == 3:  # compiled by now
             start = time.process_time()
