@@ -67,3 +67,8 @@ def test_published_features_are_mapped_without_networks(tmp_path, monkeypatch, r
     )
     np.testing.assert_allclose(found[0, 2], expected, rtol=1e-4)
     assert (tmp_path / "out" / "berlin-to-ulm-classes.png").is_file()
+    # A score that is no mean over pixels has a map of cells alone.
+    words += ["--metric", "h_score", "--out", "other"]
+    assert run(["map", *words]) == 0
+    files = {path.name for path in (tmp_path / "other").glob("*-to-*")}
+    assert files == {"berlin-to-ulm.npy", "berlin-to-ulm.png"}

@@ -38,6 +38,7 @@ def test_maps_of_several_sources_share_one_scale(case):
 def test_limits_leave_out_the_ends_and_what_is_undefined():
     assert limits_of(np.array([np.nan, *np.arange(101.0)])) == (1, 99)
     assert limits_of(np.array([np.nan])) == (0, 1)
+    assert limits_of() == (0, 1)
     assert limits_of(np.array([2.0, 2.0])) == (1.5, 2.5)
 
 

@@ -6,6 +6,7 @@ Dark is where transfer is worst; grey is where there is no value.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -28,7 +29,7 @@ Limits = tuple[float, float]
 
 def limits_of(*values: np.ndarray) -> Limits:
     """Return limits that hold 98% of all values, the same for all maps compared."""
-    held = np.concatenate([one[np.isfinite(one)] for one in values])
+    held = np.concatenate([np.zeros(0), *(one[np.isfinite(one)] for one in values)])
     if not held.size:
         return 0.0, 1.0
     low, high = (float(x) for x in np.quantile(held, [0.01, 0.99]))
@@ -196,7 +197,9 @@ def contact_sheet(
 def _photo(ax: Axes, image: np.ndarray) -> None:
     image = np.asarray(image)
     image = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
-    grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.ndim == 2 else {}
+    grey: dict[str, Any] = (
+        {"cmap": "gray", "vmin": 0, "vmax": 255} if image.ndim == 2 else {}
+    )
     ax.imshow(image, interpolation="nearest", **grey)
 
 
