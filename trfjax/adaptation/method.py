@@ -126,6 +126,10 @@ class Method:
         """Return the memory at the start of a round; on the host."""
         return state.memory
 
+    def label(self, setting: Setting, state: State, target: Batch) -> Array:
+        """Return pseudo labels of images as stored; for methods that give any."""
+        raise NotImplementedError
+
     @property
     def rounds(self) -> int:
         """How often `round` is called, at even distances from the first step on."""

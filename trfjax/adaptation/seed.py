@@ -12,8 +12,9 @@ from typing import Any, Literal
 import jax
 from tqdm import tqdm
 
-from trfjax.adaptation.look import Look, look
-from trfjax.adaptation.method import NETWORK, Method, compose
+from trfjax.adaptation.labelled import pseudo_accuracy
+from trfjax.adaptation.look import Look, known_part, look
+from trfjax.adaptation.method import NETWORK, Bound, Method, compose
 from trfjax.adaptation.result import AdaptRun
 from trfjax.adaptation.run import follow
 from trfjax.data import Dataset
@@ -21,7 +22,7 @@ from trfjax.state import SourceModel, TrainedModel
 from trfjax.training.checkpoints import belongs_to, read_checkpoint, write_checkpoint
 from trfjax.training.evaluate import evaluate
 from trfjax.training.recipe import Recipe
-from trfjax.training.step import Rule, State
+from trfjax.training.step import Rule, State, Update
 
 log = logging.getLogger("trfjax")
 
@@ -65,7 +66,7 @@ def adapt_seed(work: Work, before: Look, test: Dataset | None) -> AdaptRun:
         test: labelled target images to report on.
     """
     started = time.perf_counter()
-    progress, curves = _follow(work)
+    update, progress, curves = _follow(work)
     seconds = time.perf_counter() - started
     card, graphdef = work.source.card, work.source.model.graphdef
     model = SourceModel(*progress.best, graphdef)
@@ -80,10 +81,21 @@ def adapt_seed(work: Work, before: Look, test: Dataset | None) -> AdaptRun:
         warnings=warnings,
         seconds=seconds,
         evaluation=None if test is None else evaluate(model, card, test),
+        pseudo=None if test is None else _pseudo(work, update, progress.state),
     )
 
 
-def _follow(work: Work) -> tuple[Progress, dict[str, list[float]]]:
+def _pseudo(work: Work, update: Update, state: State) -> dict[str, Any] | None:
+    """Return how good the pseudo labels are, where the target has labels to tell."""
+    card, target = work.source.card, work.data[1]
+    if not set(card.class_names) & set(target.class_names):
+        return None
+    assert isinstance(update.loss, Bound)  # `compose` made it
+    known = known_part(target, card.class_names)
+    return pseudo_accuracy(work.method, update.loss.setting, state, card, known)
+
+
+def _follow(work: Work) -> tuple[Update, Progress, dict[str, list[float]]]:
     """Do all steps that are left, with checkpoints."""
     image = work.data[0][0]["image"].shape
     model, card = work.source.model, work.source.card
@@ -127,7 +139,7 @@ def _follow(work: Work) -> tuple[Progress, dict[str, list[float]]]:
     finally:  # also on Ctrl-C and when the loss is no longer finite
         if len(curves["loss"]) > saved:
             save()
-    return now, curves
+    return update, now, curves
 
 
 def _judged(
