@@ -16,6 +16,7 @@ from trfjax.training.recipe import layer_of
 from trfjax.trees import flatten, leaf_path
 
 Rebuild = Callable[[int], SourceModel]  # number of classes -> a fresh network
+LAST = (nnx.Linear, nnx.Conv)  # layers that can get another number of outputs
 MODES = ("full", "head", "last-<k>", "norm")
 
 
@@ -141,15 +142,26 @@ def _with_outputs(
     """Return the structure in which some layers have another number of outputs."""
     net = thaw(model, train=True)  # the switches as a fresh network has them
     for path in head:
-        layer = net
-        for part in path.split("/"):
-            layer = layer[int(part)] if part.isdigit() else getattr(layer, part)
-        if not isinstance(layer, nnx.Linear | nnx.Conv):
+        layer = _layer(net, path)
+        if not isinstance(layer, LAST):
             raise _not_enough(num_classes, f"{path!r} is a {type(layer).__name__}")
         layer.out_features = num_classes
         if isinstance(layer, nnx.Conv):
             layer.kernel_shape = (*layer.kernel_shape[:-1], num_classes)
     return freeze(net).graphdef
+
+
+def _layer(net: nnx.Module, path: str) -> Any:
+    layer: Any = net
+    for part in path.split("/"):
+        layer = layer[int(part)] if part.isdigit() else getattr(layer, part)
+    return layer
+
+
+def has_plain_head(model: SourceModel) -> bool:
+    """Say whether `with_new_head` needs no `rebuild` for a network that declares it."""
+    net = thaw(model)
+    return all(isinstance(_layer(net, path), LAST) for path in head_layers(model))
 
 
 def _not_enough(num_classes: int, problem: str) -> ValueError:

@@ -67,7 +67,8 @@ def finetune(
         label_weights: weight of every label of the shots, in their shape, such as
             `transferability_weights`; 1 by default.
         rebuild: makes a fresh network from a number of classes, for networks in
-            which more than the last layer depends on it.
+            which layers of the head read one another; not needed where the card names
+            one of `list_models()`.
 
     Raises:
         DivergedError: the loss is no longer finite; it holds the last good state.

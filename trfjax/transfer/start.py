@@ -8,13 +8,19 @@ from typing import Literal
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, PRNGKeyArray
 
 from trfjax.data import Dataset
 from trfjax.errors import ScoreWarning
+from trfjax.models import create_model, list_models
 from trfjax.state import ModelCard, SourceModel, TrainedModel
 from trfjax.training.evaluate import align
-from trfjax.training.layers import Rebuild, trainable_layers, with_new_head
+from trfjax.training.layers import (
+    Rebuild,
+    has_plain_head,
+    trainable_layers,
+    with_new_head,
+)
 from trfjax.training.loop import class_counts, class_weights_of
 from trfjax.training.recipe import Recipe
 from trfjax.training.train import check_fit
@@ -112,12 +118,13 @@ def _with_head(
     known = set(shots.class_names) <= set(card.class_names)
     if settings.head == "auto" and known:
         return source.model, card, frozenset()
+    key = jax.random.fold_in(jax.random.key(settings.recipe.seed), 1)
     model, new = with_new_head(
         source.model,
         shots.num_classes,
         shots[0]["image"].shape,
-        rebuild=settings.rebuild,
-        key=jax.random.fold_in(jax.random.key(settings.recipe.seed), 1),
+        rebuild=settings.rebuild or _from_card(source, key),
+        key=key,
     )
     config = dict(card.config)
     if "num_classes" in config:
@@ -126,6 +133,19 @@ def _with_head(
         card, config=config, class_names=shots.class_names, ignore=shots.ignore
     )
     return model, card, new
+
+
+def _from_card(source: TrainedModel, key: PRNGKeyArray) -> Rebuild | None:
+    """Return what builds a network of ours anew, where new outputs are not enough."""
+    card = source.card
+    if card.architecture not in list_models() or has_plain_head(source.model):
+        return None
+
+    def rebuild(num_classes: int) -> SourceModel:
+        config = {**card.config, "num_classes": num_classes}
+        return create_model(card.architecture, **config, key=key)
+
+    return rebuild
 
 
 def _split(
