@@ -83,6 +83,7 @@ def test_every_section_is_there(page):
     assert f"Runner-up {second}" in page.text
     assert make_ranking().verdict.sentence in page.text
     assert "Explains" in page.text
+    assert f"Measured accuracy: {best} was best, as the score says;" in page.text
     for text in ("A note.", "jax 0.10.2", "2 min 10 s", "repeats 10", "22 s"):
         assert text in page.text
 
