@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -70,7 +71,8 @@ def main(config: Config) -> None:
     bank = Path(config.bank)
     if not bank.exists():
         bank.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(bank, **make_bank(config))
+        arrays: dict[str, Any] = make_bank(config)
+        np.savez_compressed(bank, **arrays)
     with np.load(bank, allow_pickle=False) as found:
         tables = {task: found[task].astype(np.float64) for task in TASKS}
     counts = {}
@@ -122,7 +124,7 @@ def make_bank(config: Config) -> dict[str, np.ndarray]:
 
 def _trained(city: str, config: Config) -> TrainedModel:
     data: Dataset = load_dataset(f"synthetic:{city}", count=40, size=config.size)
-    settings = {"num_classes": data.num_classes, "width": 4}
+    settings: dict[str, Any] = {"num_classes": data.num_classes, "width": 4}
     card = ModelCard(
         name=city,
         architecture="unet",

@@ -242,7 +242,8 @@ def test_kills_lose_nothing_and_change_nothing(tmp_path):
         now = {record.name: record.value for record in Store(folder).records()}
         assert before.items() <= now.items() and (ended or len(now) > len(before))
         before = now
-    assert process.returncode == 0 and kills >= 4
+        code = process.returncode
+    assert code == 0 and kills >= 4
     found = {record.name: record for record in Store(folder).records()}
     assert len(found) == cells
     for i in range(cells):

@@ -76,10 +76,16 @@ def test_the_jackknife_is_over_images(rng):
     found = transfer_map(
         None, None, case.probs, case.labels, metric="h_score", stride=14
     )
-    left = [
-        float(trfjax.h_score(*(np.delete(a, i, 0) for a in (case.probs, case.labels))))
-        for i in range(3)
-    ]
+    left = np.array(
+        [
+            float(
+                trfjax.h_score(
+                    np.delete(case.probs, i, 0), np.delete(case.labels, i, 0)
+                )
+            )
+            for i in range(3)
+        ]
+    )
     expected = np.sqrt(2 / 3 * np.sum((left - np.mean(left)) ** 2))
     np.testing.assert_allclose(found.standard_error, [[expected]], rtol=2e-3)
 

@@ -132,6 +132,6 @@ def test_rank_combines_scores_in_several_spaces():
 
 def test_where_no_source_has_every_score_none_has_a_place():
     found = panel_cells(
-        cells({"a": [np.nan, np.nan], "b": [1.0, 2.0]}), Panel(("a", "b"))
+        cells({"a": [np.nan, np.nan], "b": [1.0, 2.0]}), Panel(metrics=("a", "b"))
     )
     assert [cell.status for cell in found] == ["failed", "failed"]

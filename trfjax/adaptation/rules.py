@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Hashable
 from typing import Any
 
 import jax
@@ -40,7 +41,10 @@ class PolySGD:
     def _chain(self) -> optax.GradientTransformation:
         if not self.head:
             return self._group(1.0)
-        groups = {"head": self._group(self.head_factor), "rest": self._group(1.0)}
+        groups: dict[Hashable, optax.GradientTransformation] = {
+            "head": self._group(self.head_factor),
+            "rest": self._group(1.0),
+        }
         return optax.partition(groups, self._labels)
 
     def _group(self, factor: float) -> optax.GradientTransformation:

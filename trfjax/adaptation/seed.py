@@ -69,7 +69,8 @@ def adapt_seed(work: Work, before: Look, test: Dataset | None) -> AdaptRun:
     update, progress, curves = _follow(work)
     seconds = time.perf_counter() - started
     card, graphdef = work.source.card, work.source.model.graphdef
-    model = SourceModel(*progress.best, graphdef)
+    params, stats = progress.best
+    model = SourceModel(params, stats, graphdef)
     warnings = look(model, card, work.data[1]).warnings(before)
     for warning in warnings:
         log.warning("%s, seed %s: %s", work.name, work.recipe.seed, warning)

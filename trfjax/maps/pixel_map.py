@@ -142,7 +142,9 @@ def _by_class(values: np.ndarray, target: Side) -> tuple[ClassScore, ...]:
         mean, error = ratio_mean(np.where(held, values, 0).sum(axis=(1, 2)), counts)
         shown = int((counts > 0).sum())
         reach = student.ppf(0.975, shown - 1) * error if shown > 1 else np.nan
-        interval = Interval(*map(float, (mean, mean - reach, mean + reach)), shown)
+        interval = Interval(
+            float(mean), float(mean - reach), float(mean + reach), shown
+        )
         pixels = int(counts.sum())
         found.append(ClassScore(label=label, pixels=pixels, interval=interval))
     return tuple(found)

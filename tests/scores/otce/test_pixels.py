@@ -29,7 +29,7 @@ def test_the_mean_of_the_pixels_is_otce(rng):
 def test_coupled_pixels_have_the_score_as_their_mean():
     x, ys, y, yt = labelled_clouds(0, 120, 100, probs=True)
     counts = {"num_source_classes": int(ys.max()) + 1, "num_classes": int(yt.max()) + 1}
-    plan = fit_pixels(x, ys, y, yt, **counts)
+    plan = fit_pixels(x, ys, y, yt, **counts)  # pyright: ignore
     found = pixel_otce(plan, y, yt)
     score = float(otce(x, ys, y, yt, key=0, num_samples=200).score)
     assert found.mean() == pytest.approx(score, abs=2e-3)  # of the marginal error
@@ -41,7 +41,7 @@ def test_coupled_pixels_have_the_score_as_their_mean():
 def test_a_pixel_has_the_same_score_in_any_company():
     x, ys, y, yt = labelled_clouds(1, 60, 50, probs=True)
     counts = {"num_source_classes": int(ys.max()) + 1, "num_classes": int(yt.max()) + 1}
-    plan = fit_pixels(x, ys, y, yt, **counts)
+    plan = fit_pixels(x, ys, y, yt, **counts)  # pyright: ignore
     np.testing.assert_allclose(
         pixel_otce(plan, y[:7], yt[:7]), pixel_otce(plan, y, yt)[:7], rtol=1e-12
     )
