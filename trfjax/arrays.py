@@ -17,7 +17,7 @@ from jaxtyping import Array
 from trfjax.numbers import as_count, as_ignored, of_tensor
 from trfjax.numbers import is_traced as is_traced
 from trfjax.shapes import flatten
-from trfjax.typing import IGNORE, AnyArray, ArrayInput, Features, Labels, Weights
+from trfjax.typing import IGNORE, AnyArray, ArrayInput, Count, Features, Labels, Weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +106,7 @@ def labelled_rows(
     features: ArrayInput,
     labels: ArrayInput,
     *,
-    num_classes: int | None,
+    num_classes: Count | None,
     ignore: int | Collection[int] = IGNORE,
     weights: ArrayInput | None = None,
 ) -> Rows:
@@ -188,7 +188,7 @@ def index_labels(
     name: str,
     ids: AnyArray,
     weights: AnyArray,
-    num_classes: int | None,
+    num_classes: Count | None,
     ignore: int | Collection[int] = IGNORE,
     *,
     setting: str = "num_classes",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
@@ -12,6 +12,12 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 # door (trfjax.arrays), which knows the argument's name and can say what to do.
 ArrayInput: TypeAlias = Any
 AnyArray: TypeAlias = Array | np.ndarray
+
+# A count or class number: any integer type is taken at run time, NumPy's too.
+if TYPE_CHECKING:
+    Count: TypeAlias = int
+else:
+    Count = int | np.integer
 
 Features: TypeAlias = Float[Array, "n d"]
 Probs: TypeAlias = Float[Array, "n z"]
@@ -41,6 +47,7 @@ __all__ = [
     "AnyArray",
     "Array",
     "ArrayInput",
+    "Count",
     "FeatureFn",
     "FeatureSpace",
     "Features",

@@ -17,7 +17,7 @@ from trfjax.promotion import usual_promotion
 from trfjax.scores.images import image_index
 from trfjax.scores.spec import ScoreSpec, laws, unbounded
 from trfjax.statistics.resamples import Resamples
-from trfjax.typing import IGNORE, ArrayInput
+from trfjax.typing import IGNORE, ArrayInput, Count
 
 SOFTENING = 1e-3  # added to squared distances between images, as published
 
@@ -27,7 +27,7 @@ def ccfv(
     labels: ArrayInput,
     *,
     images: ArrayInput | None = None,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     ignore: int | Collection[int] = IGNORE,
     variety: Literal["energy", "inverse"] = "energy",
 ) -> Float[Array, ""]:
@@ -131,7 +131,7 @@ def ccfv_tables(
     labels: ArrayInput,
     *,
     images: ArrayInput | None = None,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     ignore: int | Collection[int] = IGNORE,
 ) -> CcfvTables:
     """Return what every pair of images says; the arguments are those of `ccfv`.

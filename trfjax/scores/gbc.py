@@ -16,7 +16,7 @@ from trfjax.arrays import labelled_rows, safe_divide
 from trfjax.promotion import usual_promotion
 from trfjax.scores.classwise import ByClass, by_class, dot, scatter
 from trfjax.scores.spec import ScoreSpec, laws
-from trfjax.typing import IGNORE, AnyArray, ArrayInput, Features, Labels, Weights
+from trfjax.typing import IGNORE, AnyArray, ArrayInput, Count, Features, Labels, Weights
 
 COVARIANCES = ("diagonal", "spherical", "full")
 
@@ -26,7 +26,7 @@ def gbc(
     features: ArrayInput,
     labels: ArrayInput,
     *,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     covariance: Literal["diagonal", "spherical", "full"] = "diagonal",

@@ -34,7 +34,7 @@ from trfjax.scores.whitening import (
     root,
     with_gradient_of,
 )
-from trfjax.typing import IGNORE, AnyArray, ArrayInput, Features, Labels, Weights
+from trfjax.typing import IGNORE, AnyArray, ArrayInput, Count, Features, Labels, Weights
 
 
 class _HScore(NamedTuple):
@@ -47,7 +47,7 @@ def h_score(
     features: ArrayInput,
     labels: ArrayInput,
     *,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     rcond: float | None = None,
@@ -108,7 +108,7 @@ def h_score_rank(
     features: ArrayInput,
     labels: ArrayInput,
     *,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     rcond: float | None = None,
@@ -134,7 +134,7 @@ def _of_rows(rows: Rows, cut: float) -> _HScore:
 def _rows(
     features: ArrayInput,
     labels: ArrayInput,
-    num_classes: int | None,
+    num_classes: Count | None,
     weights: ArrayInput | None,
     ignore: int | Collection[int],
     rcond: float | None,

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from trfjax.arrays import labelled_rows
 from trfjax.scores.alignment import alignment_sums, feature_label_cosine
 from trfjax.scores.classwise import by_class, dot, scatter
-from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
+from trfjax.typing import IGNORE, ArrayInput, Count, Features, Labels, Weights
 
 
 def kite(
@@ -20,7 +20,7 @@ def kite(
     random_features: ArrayInput,
     labels: ArrayInput,
     *,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
 ) -> Float[Array, ""]:

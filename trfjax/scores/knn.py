@@ -33,7 +33,7 @@ from trfjax.scores.spec import (
 )
 from trfjax.scores.thinning import check_limit, thinned
 from trfjax.scores.whitening import factor_of
-from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
+from trfjax.typing import IGNORE, ArrayInput, Count, Features, Labels, Weights
 
 BLOCK = 512  # instances whose distances to all others are held at a time
 
@@ -43,7 +43,7 @@ def knn(
     labels: ArrayInput,
     *,
     images: ArrayInput | None = None,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     neighbours: int = 5,
@@ -120,7 +120,7 @@ def knn_tally(
     labels: ArrayInput,
     *,
     images: ArrayInput | None = None,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     neighbours: int = 5,

@@ -27,7 +27,7 @@ from trfjax.scores.spec import (
 )
 from trfjax.scores.sums import PART, is_many
 from trfjax.simplex import check_probs, half_step
-from trfjax.typing import IGNORE, ArrayInput, Labels, Probs, Weights
+from trfjax.typing import IGNORE, ArrayInput, Count, Labels, Probs, Weights
 
 TOGETHER = 16  # resamples worked on at a time
 
@@ -37,7 +37,7 @@ def leep(
     source_probs: ArrayInput,
     target_labels: ArrayInput,
     *,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     from_logits: bool = False,

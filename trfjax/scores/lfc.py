@@ -20,7 +20,7 @@ from trfjax.scores.alignment import (
 )
 from trfjax.scores.spec import OfSums, ScoreSpec, laws
 from trfjax.scores.whitening import factor_of
-from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
+from trfjax.typing import IGNORE, ArrayInput, Count, Features, Labels, Weights
 
 
 @usual_promotion
@@ -28,7 +28,7 @@ def lfc(
     features: ArrayInput,
     labels: ArrayInput,
     *,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     centring: Literal["mean", "double"] = "mean",

@@ -8,14 +8,14 @@ from typing import Literal
 from jaxtyping import Array, Float
 
 from trfjax.scores.lfc import lfc
-from trfjax.typing import IGNORE, ArrayInput
+from trfjax.typing import IGNORE, ArrayInput, Count
 
 
 def lgc(
     gradients: ArrayInput,
     labels: ArrayInput,
     *,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     centring: Literal["mean", "double"] = "mean",

@@ -34,7 +34,7 @@ from trfjax.scores.spec import (
     ScoreSpec,
     laws,
 )
-from trfjax.typing import IGNORE, ArrayInput
+from trfjax.typing import IGNORE, ArrayInput, Count
 
 
 def linear_probe(
@@ -42,7 +42,7 @@ def linear_probe(
     labels: ArrayInput,
     *,
     images: ArrayInput | None = None,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     folds: int = 5,
@@ -134,7 +134,7 @@ def probe_tally(
     labels: ArrayInput,
     *,
     images: ArrayInput | None = None,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     folds: int = 5,

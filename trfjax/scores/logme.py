@@ -34,7 +34,7 @@ from trfjax.scores.spec import (
 )
 from trfjax.scores.sums import is_many, sums_of
 from trfjax.scores.whitening import default_rcond, dot, factor_of
-from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
+from trfjax.typing import IGNORE, ArrayInput, Count, Features, Labels, Weights
 
 MODES = ("exact", "reference", "reference-2021")
 TOGETHER = 16  # resamples worked on at a time
@@ -45,7 +45,7 @@ def logme(
     features: ArrayInput,
     labels: ArrayInput,
     *,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     mode: Literal["exact", "reference", "reference-2021"] = "exact",

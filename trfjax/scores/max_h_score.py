@@ -18,7 +18,7 @@ from trfjax.scores.spec import (
     ScoreSpec,
     laws,
 )
-from trfjax.typing import IGNORE, AnyArray, ArrayInput
+from trfjax.typing import IGNORE, AnyArray, ArrayInput, Count
 
 
 def max_h_score(
@@ -26,7 +26,7 @@ def max_h_score(
     labels: ArrayInput,
     *,
     features: int | None = None,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     num_inputs: int | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
@@ -134,7 +134,7 @@ def _of_predictions(
     predictions: ArrayInput,
     labels: ArrayInput,
     *,
-    num_source_classes: int | None = None,
+    num_source_classes: Count | None = None,
     **settings: Any,
 ) -> Float[Array, ""]:
     return max_h_score(predictions, labels, num_inputs=num_source_classes, **settings)

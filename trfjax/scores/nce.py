@@ -23,7 +23,7 @@ from trfjax.scores.spec import (
     minus_entropy,
 )
 from trfjax.transport.conditional import entropy_given_rows
-from trfjax.typing import IGNORE, ArrayInput, Labels, Weights
+from trfjax.typing import IGNORE, ArrayInput, Count, Labels, Weights
 
 PART = 2**23  # rows that are counted in one float32 cell
 
@@ -33,8 +33,8 @@ def nce(
     source_labels: ArrayInput,
     target_labels: ArrayInput,
     *,
-    num_classes: int | None = None,
-    num_source_classes: int | None = None,
+    num_classes: Count | None = None,
+    num_source_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
 ) -> Float[Array, ""]:

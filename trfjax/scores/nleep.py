@@ -27,14 +27,14 @@ from trfjax.scores.spec import (
     minus_entropy,
 )
 from trfjax.statistics.resamples import Resamples
-from trfjax.typing import IGNORE, ArrayInput, Labels
+from trfjax.typing import IGNORE, ArrayInput, Count, Labels
 
 
 def nleep(
     features: ArrayInput,
     labels: ArrayInput,
     *,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     components: int | None = None,
@@ -125,7 +125,7 @@ def clustered(
     features: ArrayInput,
     labels: ArrayInput,
     *,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     components: int | None = None,
@@ -203,7 +203,7 @@ def nleep_from_responsibilities(
     responsibilities: ArrayInput,
     labels: ArrayInput,
     *,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
 ) -> Float[Array, ""]:

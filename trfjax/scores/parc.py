@@ -17,7 +17,7 @@ from trfjax.promotion import usual_promotion
 from trfjax.scores.spec import ScoreSpec, laws
 from trfjax.scores.thinning import check_limit, thinned
 from trfjax.statistics.resamples import Resamples
-from trfjax.typing import IGNORE, ArrayInput
+from trfjax.typing import IGNORE, ArrayInput, Count
 
 DIGITS = 12  # of a distance; what differs less is a tie
 
@@ -26,7 +26,7 @@ def parc(
     features: ArrayInput,
     labels: ArrayInput,
     *,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     num_samples: int = 1_000,
@@ -118,7 +118,7 @@ def ranked_pairs(
     features: ArrayInput,
     labels: ArrayInput,
     *,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     num_samples: int = 1_000,

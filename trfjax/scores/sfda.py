@@ -15,7 +15,7 @@ from trfjax.arrays import labelled_rows, safe_divide, safe_log
 from trfjax.promotion import usual_promotion
 from trfjax.scores.classwise import by_class, dot, scatter
 from trfjax.scores.spec import ScoreSpec, laws
-from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
+from trfjax.typing import IGNORE, ArrayInput, Count, Features, Labels, Weights
 
 LEAST_SHRINKAGE = 1e-10
 
@@ -25,7 +25,7 @@ def sfda(
     features: ArrayInput,
     labels: ArrayInput,
     *,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     leading: Literal["exact", "reference"] = "exact",

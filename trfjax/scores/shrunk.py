@@ -30,7 +30,7 @@ from trfjax.scores.whitening import (
     root,
     with_gradient_of,
 )
-from trfjax.typing import IGNORE, AnyArray, ArrayInput, Features, Labels, Weights
+from trfjax.typing import IGNORE, AnyArray, ArrayInput, Count, Features, Labels, Weights
 
 
 @usual_promotion
@@ -38,7 +38,7 @@ def shrunk_h_score(
     features: ArrayInput,
     labels: ArrayInput,
     *,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     ddof: Literal["reference", "consistent"] = "reference",

@@ -16,7 +16,7 @@ from trfjax.arrays import labelled_rows, to_array
 from trfjax.scores.classwise import dot
 from trfjax.scores.hscore import h_score
 from trfjax.scores.images import image_index
-from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
+from trfjax.typing import IGNORE, ArrayInput, Count, Features, Labels, Weights
 
 
 def soft_hgr(
@@ -55,7 +55,7 @@ def max_h_score_network(
     labels: ArrayInput,
     *,
     images: ArrayInput | None = None,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     features: int | None = None,

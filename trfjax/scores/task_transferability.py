@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from trfjax.scores.hscore import h_score
-from trfjax.typing import IGNORE, ArrayInput
+from trfjax.typing import IGNORE, ArrayInput, Count
 
 
 @jax.tree_util.register_dataclass
@@ -29,7 +29,7 @@ def task_transferability(
     *,
     target_features: ArrayInput | None = None,
     maximum: ArrayInput | None = None,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
 ) -> TaskTransferability:

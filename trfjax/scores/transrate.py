@@ -16,7 +16,7 @@ from trfjax.arrays import labelled_rows, safe_divide
 from trfjax.promotion import usual_promotion
 from trfjax.scores.classwise import by_class, dot
 from trfjax.scores.spec import ScoreSpec, laws
-from trfjax.typing import IGNORE, ArrayInput, Features, Labels, Weights
+from trfjax.typing import IGNORE, ArrayInput, Count, Features, Labels, Weights
 
 
 @usual_promotion
@@ -24,7 +24,7 @@ def transrate(
     features: ArrayInput,
     labels: ArrayInput,
     *,
-    num_classes: int | None = None,
+    num_classes: Count | None = None,
     weights: ArrayInput | None = None,
     ignore: int | Collection[int] = IGNORE,
     epsilon: float = 1e-4,

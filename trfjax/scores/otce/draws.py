@@ -34,6 +34,7 @@ from trfjax.transport.problem import Problem, Settings
 from trfjax.typing import (
     FEATURE_SPACES,
     ArrayInput,
+    Count,
     FeatureSpace,
     PRNGKeyArray,
 )
@@ -50,8 +51,8 @@ Ground: TypeAlias = Callable[[Problem], tuple[Problem, Float[Array, " k"]]]
 
 
 def score_draws(
-    source_side: tuple[ArrayInput, ArrayInput, int | None],
-    target_side: tuple[ArrayInput, ArrayInput, int | None],
+    source_side: tuple[ArrayInput, ArrayInput, Count | None],
+    target_side: tuple[ArrayInput, ArrayInput, Count | None],
     *,
     num_samples: int,
     repeats: int,
@@ -136,8 +137,8 @@ def _without_ignored(side: tuple[Array, ...]) -> tuple[Array, ...]:
 
 
 def check_sides(
-    source: tuple[ArrayInput, ArrayInput, int | None],
-    target: tuple[ArrayInput, ArrayInput, int | None],
+    source: tuple[ArrayInput, ArrayInput, Count | None],
+    target: tuple[ArrayInput, ArrayInput, Count | None],
     *,
     feature_space: FeatureSpace,
     ignore: int,

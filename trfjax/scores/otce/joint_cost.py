@@ -29,7 +29,7 @@ from trfjax.scores.spec import (
 from trfjax.transport.exact import exact_joint
 from trfjax.transport.joint import couple_many
 from trfjax.transport.problem import Problem, Settings
-from trfjax.typing import IGNORE, ArrayInput, FeatureSpace, PRNGKeyArray
+from trfjax.typing import IGNORE, ArrayInput, Count, FeatureSpace, PRNGKeyArray
 
 LabelDistance: TypeAlias = Literal["exact", "entropic", "gaussian", "means"]
 CLASS_SAMPLES = 256  # instances of a class its cloud is made of, where one is needed
@@ -51,8 +51,8 @@ def jc_otce(
     key: PRNGKeyArray | int,
     feature_space: FeatureSpace = "probs",
     solver: Solver = "fast",
-    num_source_classes: int | None = None,
-    num_classes: int | None = None,
+    num_source_classes: Count | None = None,
+    num_classes: Count | None = None,
     ignore: int = IGNORE,
     settings: Settings | None = None,
 ) -> OtceResult:

@@ -25,7 +25,7 @@ from trfjax.scores.spec import (
     minus_entropy,
 )
 from trfjax.transport.problem import Settings
-from trfjax.typing import IGNORE, ArrayInput, FeatureSpace, PRNGKeyArray
+from trfjax.typing import IGNORE, ArrayInput, Count, FeatureSpace, PRNGKeyArray
 
 
 @usual_promotion
@@ -42,8 +42,8 @@ def otce(
     key: PRNGKeyArray | int,
     feature_space: FeatureSpace = "probs",
     solver: Solver = "fast",
-    num_source_classes: int | None = None,
-    num_classes: int | None = None,
+    num_source_classes: Count | None = None,
+    num_classes: Count | None = None,
     ignore: int = IGNORE,
     settings: Settings | None = None,
 ) -> OtceResult:
