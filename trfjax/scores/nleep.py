@@ -115,7 +115,7 @@ class Clustered:
     score: Float[Array, ""]
     responsibilities: Float[Array, "m k"]  # of the instances that count
     labels: Labels  # of those
-    held: Bool[np.ndarray, " n"]  # which instances count
+    held: Bool[np.ndarray, " all"]  # which instances count
     num_classes: int
     settled: bool
 
@@ -130,7 +130,7 @@ def clustered(
     ignore: int | Collection[int] = IGNORE,
     components: int | None = None,
     variance: float = 0.8,
-    covariance: Literal["full", "diagonal"] = "full",
+    covariance: str = "full",
     regularisation: float = 1e-6,
     tolerance: float = 1e-3,
     steps: int = 100,
