@@ -56,9 +56,10 @@ def test_the_numbers_are_those_of_one_device(devices, tmp_path):
     )  # fmt: skip
     alone = jax.jit(lambda p: couple_many(p, epsilon=0.3))(batch())
     with np.load(file) as found:
-        np.testing.assert_array_equal(found["iterations"], alone.iterations)
+        # Roundoff only: a smaller batch may be summed in another order, and where the
+        # error stands at the tolerance, that decides whether one more iteration is done.
+        np.testing.assert_allclose(found["iterations"], alone.iterations, atol=1)
         np.testing.assert_array_equal(found["converged"], alone.converged)
-        # Roundoff only: a smaller batch may be summed in another order.
         for name in ("joint", "shares", "cost"):
             np.testing.assert_allclose(
                 found[name], getattr(alone, name), rtol=1e-4, atol=1e-6
