@@ -41,7 +41,8 @@ from trfjax.atoms.atoms import Atoms
 from trfjax.atoms.compress import Compressor, compress
 from trfjax.data import load_dataset
 from trfjax.data.dataset import Dataset
-from trfjax.features.extract import extract, extract_all
+from trfjax.features.extract import extract
+from trfjax.features.extract_all import extract_all
 from trfjax.files import write_text
 from trfjax.scores import SCORES
 from trfjax.scores.hscore import h_score_of_moments

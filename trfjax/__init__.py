@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors
     from trfjax.data.given import as_dataset as as_dataset
     from trfjax.features.compressed import CompressedSet as CompressedSet
     from trfjax.features.extract import extract as extract
-    from trfjax.features.extract import extract_all as extract_all
+    from trfjax.features.extract_all import extract_all as extract_all
     from trfjax.features.featureset import FeatureSet as FeatureSet
     from trfjax.maps.pixel_map import pixel_map as pixel_map
     from trfjax.maps.suggest import suggest as suggest
@@ -80,7 +80,7 @@ _PUBLIC: dict[str, str] = {
     "compress": "trfjax.atoms.compress",
     "conditional_entropy": "trfjax.transport.conditional",
     "extract": "trfjax.features.extract",
-    "extract_all": "trfjax.features.extract",
+    "extract_all": "trfjax.features.extract_all",
     "finetune": "trfjax.transfer.finetune",
     "guided_finetune": "trfjax.transfer.guided",
     "History": "trfjax.ranking.history",

@@ -5,10 +5,11 @@ import pytest
 
 from tests.features.toy import NAMES, colours, toy, trained
 from trfjax.data import Dataset, LabelMap, resize, stack
-from trfjax.features.extract import extract, stream_maps
-from trfjax.features.featureset import softmax
+from trfjax.features.extract import extract
+from trfjax.features.head import softmax
 from trfjax.features.predictor import as_predictor
 from trfjax.features.preprocessing import Preprocessing
+from trfjax.features.stream import stream_maps
 
 
 def test_rows_are_those_of_the_pixels_drawn():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from trfjax.errors import DataError
-from trfjax.features.featureset import FeatureSet, softmax
+from trfjax.features.featureset import FeatureSet
+from trfjax.features.head import softmax
 
 
 @pytest.fixture

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from tests.ranking.test_rank import dataset, sees, sources
-from trfjax.features.extract import extract, stream_maps
+from trfjax.features.extract import extract
 from trfjax.features.levels import WIDE, level_name, levels_of
 from trfjax.features.predictor import as_predictor
 from trfjax.features.sampling import sample_maps
+from trfjax.features.stream import stream_maps
 from trfjax.models import create_model
 from trfjax.ranking.rank import rank
 from trfjax.state import apply, level_taps

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from trfjax.errors import DataError
-from trfjax.features.featureset import softmax
+from trfjax.features.head import softmax
 from trfjax.features.published import read_published
 
 SOURCE = "source_feature/{}"

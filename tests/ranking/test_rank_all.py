@@ -7,7 +7,8 @@ import pytest
 
 from tests.ranking.test_rank import dataset, sees, sources
 from trfjax.features.compressed import CompressedSet
-from trfjax.features.extract import extract, extract_all
+from trfjax.features.extract import extract
+from trfjax.features.extract_all import extract_all
 from trfjax.ranking.rank import SavedSource, Source, rank
 
 ALL = {"bootstrap": 40, "progress": False, "atoms": 64}

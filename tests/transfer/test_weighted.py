@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.training.cases import RECIPE, assert_same, changed, network, squares
-from trfjax.features.extract import stream_maps
+from trfjax.features.stream import stream_maps
 from trfjax.training.augment import Augment, augment
 from trfjax.training.losses import cross_entropy
 from trfjax.transfer.finetune import finetune

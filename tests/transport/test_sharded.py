@@ -57,7 +57,7 @@ def test_the_numbers_are_those_of_one_device(devices, tmp_path):
     alone = jax.jit(lambda p: couple_many(p, epsilon=0.3))(batch())
     with np.load(file) as found:
         # Roundoff only: a smaller batch may be summed in another order, and where the
-        # error stands at the tolerance, that decides whether one more iteration is done.
+        # error stands at the tolerance, that decides about one more iteration.
         np.testing.assert_allclose(found["iterations"], alone.iterations, atol=1)
         np.testing.assert_array_equal(found["converged"], alone.converged)
         for name in ("joint", "shares", "cost"):

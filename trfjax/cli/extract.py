@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from trfjax.features.extract import extract, extract_all
+from trfjax.features.extract import extract
+from trfjax.features.extract_all import extract_all
 from trfjax.studies.outputs import check_file
 from trfjax.studies.runs import open_model
 from trfjax.studies.specs import spec_of

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from trfjax.atoms.compress import ATOMS
 from trfjax.data.dataset import Dataset
-from trfjax.features.cache import Cache, cache_folder, entry, read_entry, write_entry
-from trfjax.features.compressed import CompressedSet, Compression, compress_images
+from trfjax.features.cache import Cache, kept_features
 from trfjax.features.featureset import SCHEMA, FeatureSet
 from trfjax.features.forward import check_finite, forward, label_map, values_at
 from trfjax.features.pixels import RADIUS, Pixels, check_drawing, draw_pixels
 from trfjax.features.predictor import Predictor, as_predictor
-from trfjax.files import strict
-from trfjax.typing import FEATURE_SPACES, FeatureSpace
+from trfjax.features.request import checked_spaces, origin
 
 log = logging.getLogger("trfjax")
-
-
-class ImageRows(NamedTuple):
-    """All valid pixels of one image."""
-
-    features: dict[str, np.ndarray]  # space -> (valid pixels, d) float32
-    labels: np.ndarray  # (valid pixels,) int32
-    predictions: np.ndarray  # (valid pixels,) int32 arg-max of the source head
-    image: int  # index in the data set
 
 
 def extract(
@@ -71,11 +57,11 @@ def extract(
     Raises:
         TypeError, ValueError: settings, images, labels or output that cannot be used.
     """
-    spaces = _check(dataset, spaces, batch_size)
+    spaces = checked_spaces(dataset, spaces, batch_size)
     check_drawing(pixels, strategy, radius, seed)
     predictor = as_predictor(model, **options)
     facts: dict[str, Any] = {
-        **_origin(predictor, dataset),
+        **origin(predictor, dataset),
         "schema": SCHEMA,
         "spaces": list(spaces),
         "pixels": pixels,
@@ -83,140 +69,11 @@ def extract(
         "radius": radius if strategy == "boundary" else None,
         "seed": seed,
     }
-    path = _cache_entry(cache, facts, dataset)
-    if path is not None and (kept := read_entry(path, FeatureSet.load)) is not None:
-        return kept
-    found = _extract(predictor, dataset, spaces, facts, batch_size, progress)
-    if path is not None:
-        write_entry(path, found)
-    return found
 
+    def work() -> FeatureSet:
+        return _extract(predictor, dataset, spaces, facts, batch_size, progress)
 
-def extract_all(
-    model: Any,
-    dataset: Dataset,
-    *,
-    atoms: Mapping[FeatureSpace, int] | None = None,
-    moments: Sequence[FeatureSpace] = (),
-    batch_size: int = 8,
-    seed: int = 0,
-    cache: Cache = None,
-    progress: bool = True,
-    **options: Any,
-) -> CompressedSet:
-    """Run a network over a data set and compress all its pixels, image by image.
-
-    The network runs once, and one batch of images is in memory at a time.
-
-    Args:
-        model: anything `as_predictor` takes.
-        dataset: labelled images.
-        atoms: at most how many atoms to make in which feature space; 512 of `probs`
-            where neither atoms nor moments are named.
-        moments: feature spaces whose moments are kept, for H-score and LogME.
-        batch_size: images at a time; halved when memory runs out.
-        seed: of the search for atoms.
-        cache: where the result is kept; see `extract`.
-        progress: show a bar on a terminal.
-        **options: of `as_predictor`.
-
-    Returns:
-        Atoms, moments and counts by image, which the scores of all pixels read.
-
-    Raises:
-        TypeError, ValueError: settings, images, labels or output that cannot be used.
-    """
-    if atoms is None:
-        atoms = {} if moments else {"probs": ATOMS}
-    into = Compression(atoms=dict(atoms), moments=tuple(moments), seed=seed)
-    spaces = _check(dataset, into.spaces, batch_size)
-    predictor = as_predictor(model, **options)
-    facts: dict[str, Any] = {
-        **_origin(predictor, dataset),
-        "kind": "all",
-        "atoms": dict(into.atoms),
-        "moments": list(into.moments),
-        "seed": seed,
-    }
-    path = _cache_entry(cache, facts, dataset)
-    if path is not None and (kept := read_entry(path, CompressedSet.load)) is not None:
-        return kept
-    images = _stream(predictor, dataset, spaces, batch_size, progress)
-    found = compress_images(
-        (row[:3] for row in images),
-        dataset.image_ids,
-        class_names=dataset.class_names,
-        source_class_names=predictor.class_names,
-        ignore=dataset.ignore,
-        into=into,
-        facts=facts,
-    )
-    if path is not None:
-        write_entry(path, found)
-    return found
-
-
-def stream_maps(
-    model: Any,
-    dataset: Dataset,
-    *,
-    spaces: Sequence[str] = ("probs",),
-    batch_size: int = 8,
-    progress: bool = True,
-    **options: Any,
-) -> Iterator[ImageRows]:
-    """Yield all valid pixels of one image after the other, at label resolution.
-
-    Takes the arguments of `extract`. An image whose pixels are all ignored yields
-    arrays of no rows.
-
-    Raises:
-        TypeError, ValueError: settings, images, labels or output that cannot be used.
-    """
-    spaces = _check(dataset, spaces, batch_size)
-    predictor = as_predictor(model, **options)
-    return _stream(predictor, dataset, spaces, batch_size, progress)
-
-
-def _origin(predictor: Predictor, dataset: Dataset) -> dict[str, Any]:
-    """Return the facts of what is run on what."""
-    return {
-        "model": predictor.name,
-        "weights": predictor.digest,
-        "source_class_names": list(predictor.class_names),
-        "preprocessing": strict(dataclasses.asdict(predictor.preprocessing)),
-        "data": dataset.name,
-        "fingerprint": dataset.fingerprint,
-    }
-
-
-def _check(dataset: Dataset, spaces: Sequence[str], batch_size: int) -> tuple[str, ...]:
-    wrong = [space for space in spaces if space not in FEATURE_SPACES]
-    if wrong or not spaces or isinstance(spaces, str):
-        raise ValueError(
-            f"spaces: {spaces!r}; expected some of {', '.join(FEATURE_SPACES)}, "
-            "as a tuple"
-        )
-    if batch_size < 1:
-        raise ValueError(f"batch_size: {batch_size} is less than 1")
-    if not len(dataset):
-        raise ValueError(f"dataset: {dataset.name} has no image")
-    return tuple(space for space in FEATURE_SPACES if space in spaces)
-
-
-def _cache_entry(cache: Cache, facts: dict[str, Any], dataset: Dataset) -> Path | None:
-    folder = cache_folder(cache)
-    if folder is None:
-        return None
-    for name in ("weights", "fingerprint"):
-        if not facts[name]:
-            log.info(
-                "%s on %s: not cached, its %s has no identity (digest=)",
-                *(facts["model"], facts["data"], name),
-            )
-            return None
-    names = [dataset.class_names, dataset.ignore, dataset.image_ids]
-    return entry(folder, {**facts, "dataset": names})
+    return kept_features(cache, facts, dataset, FeatureSet.load, work)
 
 
 def _extract(
@@ -288,30 +145,3 @@ def _draw(dataset: Dataset, facts: dict[str, Any]) -> Pixels:
             *(dataset.name, facts["pixels"], len(drawn), facts["strategy"]),
         )
     return drawn
-
-
-def _stream(
-    predictor: Predictor,
-    dataset: Dataset,
-    spaces: tuple[str, ...],
-    batch_size: int,
-    progress: bool,
-) -> Iterator[ImageRows]:
-    batches = forward(
-        predictor,
-        dataset,
-        range(len(dataset)),
-        spaces=spaces,
-        batch_size=batch_size,
-        progress=progress,
-    )
-    for batch in batches:
-        for place, index in enumerate(batch.indices):
-            label = batch.labels[place]
-            row, column = np.nonzero(label != dataset.ignore)
-            coordinates = np.column_stack([np.full(len(row), place), row, column])
-            size = np.asarray(label.shape)
-            values = values_at(batch.maps, coordinates, size, spaces)
-            check_finite(predictor, dataset, values, np.full(len(row), index))
-            labels = label[row, column].astype(np.int32)
-            yield ImageRows(values.features, labels, values.predictions, index)

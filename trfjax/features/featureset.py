@@ -10,17 +10,16 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from trfjax.arrays import as_float, to_array
+from trfjax.arrays import to_array
 from trfjax.errors import DataError
-from trfjax.features.levels import level_name, levels_of
+from trfjax.features.featureset_checks import check_features, check_ids
+from trfjax.features.head import UNKNOWN, head_predictions, softmax
+from trfjax.features.levels import side_by_side
 from trfjax.features.saved import SCHEMA as SCHEMA
 from trfjax.features.saved import Known, arguments
 from trfjax.files import read_arrays, write_arrays
 from trfjax.reading import converted
-from trfjax.simplex import check_probs
 from trfjax.typing import FEATURE_SPACES, IGNORE, ArrayInput, FeatureSpace
-
-UNKNOWN = -1  # the prediction where there is no head to make one
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,8 +42,18 @@ class FeatureSet:
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)  # JSON, provenance
 
     def __post_init__(self) -> None:
-        _check_shapes(self)
-        _check_values(self)
+        n = len(self.labels)
+        if n == 0:
+            raise ValueError("labels: nothing is left, every label is ignored")
+        check_features(self.features, n)
+        check_ids("labels", self.labels, n, low=0, stop=len(self.class_names))
+        stop = len(self.source_class_names)
+        check_ids("predictions", self.predictions, n, low=UNKNOWN, stop=stop)
+        check_ids("image", self.image, n, low=0, stop=len(self.image_ids))
+        if (self.labels == self.ignore).any():
+            raise ValueError(
+                f"labels: ignored pixels (ignore={self.ignore}) among them"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -214,7 +223,7 @@ class FeatureSet:
         if "image" not in arrays and arrays["labels"].ndim == 1:
             arrays["image"] = np.arange(len(arrays["labels"]))
         if levels is not None:
-            arrays["levels"] = _side_by_side(levels, arrays["labels"].ndim)
+            arrays["levels"] = side_by_side(levels, arrays["labels"].ndim)
         known = Known(class_names=tuple(class_names or ()), ignore=ignore)
         found = arguments(arrays, known, "penultimate")
         if found["predictions"] is None:
@@ -232,87 +241,3 @@ class FeatureSet:
             f"{model} on {data}: {len(self):,}{of} rows from {len(self.image_ids)} "
             f"images ({sizes}); {len(np.unique(self.labels))} classes present"
         )
-
-
-def _side_by_side(levels: Mapping[str, ArrayInput], axes: int) -> np.ndarray:
-    """Return levels, all `(b, h, w, d)` or all `(n, d)`, as one array."""
-    maps = {
-        level_name(i, name): np.asarray(
-            as_float(f"levels[{name!r}]", value), np.float32
-        )
-        for i, (name, value) in enumerate(levels.items())
-    }
-    places = {array.shape[:-1] for array in maps.values()}
-    if len(places) != 1 or len(next(iter(places))) != axes:
-        shapes = ", ".join(str(array.shape) for array in maps.values())
-        raise ValueError(
-            f"levels: shapes {shapes or 'of none'}; all must be at the pixels of the "
-            "labels, (b, h, w, d) or (n, d). Resize them to one size"
-        )
-    rows = {name: array.reshape(-1, array.shape[-1]) for name, array in maps.items()}
-    return levels_of(rows).reshape(*places.pop(), -1)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return probabilities of `(n, d)` logits."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
-
-
-def head_predictions(features: Mapping[str, np.ndarray], n: int) -> np.ndarray:
-    """Return the arg-max of the source head, `(n,)` int32; -1 without a head."""
-    for name in ("logits", "probs"):
-        if name in features:
-            return features[name].argmax(axis=-1).astype(np.int32)
-    return np.full(n, UNKNOWN, np.int32)
-
-
-def _check_shapes(found: FeatureSet) -> None:
-    if not found.features:
-        raise ValueError("features: no space given")
-    n = len(found.labels)
-    for name, array in found.features.items():
-        if name not in FEATURE_SPACES:
-            raise ValueError(
-                f"features: {name!r} is none of {', '.join(FEATURE_SPACES)}"
-            )
-        if array.ndim != 2 or len(array) != n or not array.shape[1]:
-            raise ValueError(
-                f"features: {name!r} has shape {array.shape}, expected ({n}, d)"
-            )
-        if array.dtype != np.float32:
-            raise ValueError(f"features: {name!r} is {array.dtype}, expected float32")
-    for name in ("labels", "predictions", "image"):
-        array = getattr(found, name)
-        if array.shape != (n,) or array.dtype != np.int32:
-            raise ValueError(
-                f"{name}: {array.dtype} of shape {array.shape}, expected int32 ({n},)"
-            )
-    if n == 0:
-        raise ValueError("labels: nothing is left, every label is ignored")
-
-
-def _check_values(found: FeatureSet) -> None:
-    for name, array in found.features.items():
-        as_float(name, array)
-    if "probs" in found.features:
-        check_probs(
-            "probs",
-            found.features["probs"],
-            np.ones(len(found)),
-            instead="Store logits under the name 'logits'.",
-        )
-    if (found.labels == found.ignore).any():
-        raise ValueError(f"labels: ignored pixels (ignore={found.ignore}) among them")
-    ranges = {
-        "labels": (0, len(found.class_names)),
-        "predictions": (UNKNOWN, len(found.source_class_names)),
-        "image": (0, len(found.image_ids)),
-    }
-    for name, (low, stop) in ranges.items():
-        array = getattr(found, name)
-        if stop and (array.min() < low or array.max() >= stop):
-            raise ValueError(
-                f"{name}: values from {array.min()} to {array.max()}, expected "
-                f"{low}..{stop - 1}"
-            )

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from trfjax.data.batches import prefetch
 from trfjax.data.dataset import Dataset, Example
-from trfjax.features.featureset import head_predictions, softmax
+from trfjax.features.head import head_predictions, softmax
 from trfjax.features.levels import LEVEL, levels_of
 from trfjax.features.predictor import Maps, Predictor
 from trfjax.features.sampling import sample_maps

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from trfjax.arrays import as_float
+from trfjax.typing import ArrayInput
 
 WIDE = 64  # columns that a level keeps at most
 LEVEL = "levels/"  # before the name of a map that is one of several levels
@@ -28,6 +32,25 @@ def levels_of(read: dict[str, np.ndarray]) -> np.ndarray:
         for part in parts
     ]
     return np.concatenate(narrow, axis=1)
+
+
+def side_by_side(levels: Mapping[str, ArrayInput], axes: int) -> np.ndarray:
+    """Return levels, all `(b, h, w, d)` or all `(n, d)`, as one array."""
+    maps = {
+        level_name(i, name): np.asarray(
+            as_float(f"levels[{name!r}]", value), np.float32
+        )
+        for i, (name, value) in enumerate(levels.items())
+    }
+    places = {array.shape[:-1] for array in maps.values()}
+    if len(places) != 1 or len(next(iter(places))) != axes:
+        shapes = ", ".join(str(array.shape) for array in maps.values())
+        raise ValueError(
+            f"levels: shapes {shapes or 'of none'}; all must be at the pixels of the "
+            "labels, (b, h, w, d) or (n, d). Resize them to one size"
+        )
+    rows = {name: array.reshape(-1, array.shape[-1]) for name, array in maps.items()}
+    return levels_of(rows).reshape(*places.pop(), -1)
 
 
 @functools.lru_cache

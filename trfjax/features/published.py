@@ -23,7 +23,8 @@ from trfjax.data.paths import (
     visible_files,
 )
 from trfjax.errors import DataError
-from trfjax.features.featureset import SCHEMA, FeatureSet, head_predictions
+from trfjax.features.featureset import SCHEMA, FeatureSet
+from trfjax.features.head import head_predictions
 from trfjax.features.pixels import RADIUS, Pixels, check_drawing, draw_pixels
 from trfjax.files import digest
 from trfjax.npy import map_npy

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Int
 
 from trfjax.data.dataset import Dataset
-from trfjax.features.extract import stream_maps
-from trfjax.features.featureset import softmax
+from trfjax.features.head import softmax
 from trfjax.features.published_maps import FolderMaps
+from trfjax.features.stream import stream_maps
 from trfjax.maps.inputs import mapped_score, reads_ids
 from trfjax.scores.spec import ScoreSpec
 

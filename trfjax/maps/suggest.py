@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from trfjax.data.dataset import Dataset
-from trfjax.features.extract import extract_all
+from trfjax.features.extract_all import extract_all
 
 ATOMS = 256  # that all target pixels are compressed into
 

@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeAlias
 from trfjax.data.dataset import Dataset
 from trfjax.data.given import as_dataset
 from trfjax.features.compressed import CompressedSet
-from trfjax.features.extract import extract, extract_all
+from trfjax.features.extract import extract
+from trfjax.features.extract_all import extract_all
 from trfjax.features.featureset import FeatureSet
 from trfjax.files import digest
 from trfjax.ranking.needs import compressed, needed_spaces, needed_tables

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from trfjax.data import Dataset
-from trfjax.features.extract import extract, stream_maps
+from trfjax.features.extract import extract
+from trfjax.features.stream import stream_maps
 from trfjax.scores import SCORES
 from trfjax.scores.spec import ScoreSpec
 from trfjax.state import TrainedModel
