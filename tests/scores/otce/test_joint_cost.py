@@ -6,9 +6,10 @@ from scipy.linalg import sqrtm
 from scipy.optimize import linear_sum_assignment
 
 from tests.transport import reference
-from trfjax.scores.otce.draws import draw_problems
-from trfjax.scores.otce.joint_cost import jc_otce, label_distances
+from trfjax.scores.otce.joint_cost import jc_otce
+from trfjax.scores.otce.label_distances import label_distances
 from trfjax.scores.otce.otce import otce
+from trfjax.scores.otce.sampling import draw_problems
 from trfjax.transport.problem import Settings
 
 TIGHT = Settings(tolerance=1e-11, joint_tolerance=1e-11)

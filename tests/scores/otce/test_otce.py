@@ -10,7 +10,7 @@ import pytest
 
 from tests.transport import reference
 from trfjax.errors import ScoreWarning
-from trfjax.scores.otce.draws import score_draws
+from trfjax.scores.otce.draws import Drawing, score_draws
 from trfjax.scores.otce.otce import otce
 from trfjax.transport.gradient import solve_with_gradient
 from trfjax.transport.problem import Problem, Settings
@@ -328,7 +328,8 @@ def test_vmap_over_epsilon():
     }  # fmt: skip
 
     def score(epsilon):
-        return score_draws((x, ys, 4), (y, yt, 3), epsilon=epsilon, **common).score
+        drawing = Drawing(epsilon=epsilon, **common)
+        return score_draws((x, ys, 4), (y, yt, 3), drawing).score
 
     epsilons = [0.5, 1.0, 5.0]
     found = jax.vmap(score)(jnp.array(epsilons))

@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from trfjax.promotion import usual_promotion
 from trfjax.scores.otce.atoms import otce_atoms, otce_atoms_replicates
-from trfjax.scores.otce.draws import SETTINGS, score_draws
+from trfjax.scores.otce.draws import SETTINGS, Drawing, score_draws
 from trfjax.scores.otce.pixels import fit_pixels, otce_of_cells, pixel_otce
 from trfjax.scores.otce.resampled import resampled_draws
 from trfjax.scores.otce.result import OtceResult, Solver, details_of, too_coarse
@@ -91,9 +91,7 @@ def otce(
         term and the sampling of pixels: Tan, Li and Huang, "Transferability-Guided
         Cross-Domain Cross-Task Transfer Learning", 2022.
     """
-    return score_draws(
-        (source_features, source_labels, num_source_classes),
-        (target_features, target_labels, num_classes),
+    drawing = Drawing(
         num_samples=num_samples,
         repeats=repeats,
         epsilon=epsilon,
@@ -103,6 +101,11 @@ def otce(
         solver=solver,
         ignore=ignore,
         settings=settings,
+    )
+    return score_draws(
+        (source_features, source_labels, num_source_classes),
+        (target_features, target_labels, num_classes),
+        drawing,
     )
 
 
