@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from trfjax.cli.demo import FULL, SOURCES, TARGET
 from trfjax.data import load_dataset
 from trfjax.ranking.result import read_ranking
-from trfjax.reporting.plots import plot, plot_transfer
+from trfjax.reporting.plot_transfer import plot_transfer
+from trfjax.reporting.plots import plot
 from trfjax.studies.study import read_outcome
 
 

@@ -15,12 +15,9 @@ from tests.ranking.test_result import (
     make_ranking,
     ranking_of,
 )
-from trfjax.reporting.plots import (
-    plot,
-    plot_agreement,
-    plot_joint,
-    plot_transfer,
-)
+from trfjax.reporting.plot_joint import plot_joint
+from trfjax.reporting.plot_transfer import plot_transfer
+from trfjax.reporting.plots import plot, plot_agreement
 from trfjax.reporting.words import percent
 
 

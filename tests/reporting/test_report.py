@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.ranking.test_result import SOURCES, cell, make_ranking, ranking_of
-from trfjax.reporting.report import _luck, _word, report
+from trfjax.reporting.report import report
+from trfjax.reporting.report_measured import luck, word_of
 
 EVIL = "<script>alert('x')</script><img src=http://a.b/c>"
 
@@ -238,18 +239,18 @@ def test_one_seed_says_nothing_of_its_noise(tmp_path):
 
 def test_weak_is_called_weak():
     values = [0.8, 0.5, 0.2, 0.19, -0.2, -0.3, float("nan")]
-    assert list(map(_word, values)) == [
+    assert list(map(word_of, values)) == [
         "strong", "moderate", "weak", "none", "none", "reversed", "undefined",
     ]  # fmt: skip
 
 
 def test_luck_is_the_share_of_orders_as_good():
     x = np.arange(4.0)
-    assert _luck(x, x) == pytest.approx(1 / 24)
-    assert _luck(x, -x) == 1
-    assert np.isnan(_luck(x, np.zeros(4)))
+    assert luck(x, x) == pytest.approx(1 / 24)
+    assert luck(x, -x) == 1
+    assert np.isnan(luck(x, np.zeros(4)))
     many = np.arange(30.0)
-    assert _luck(many, many) < 0.001
+    assert luck(many, many) < 0.001
 
 
 def test_a_measured_source_must_be_ranked(tmp_path):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from trfjax.maps.errors import Part
 from trfjax.maps.result import PixelMap
-from trfjax.reporting.plots import BEST, INK, OTHER, QUIET, RULE
+from trfjax.reporting.canvas import BEST, INK, QUIET, REST, RULE
 from trfjax.reporting.words import axis_label, percent, plain
 
 
@@ -57,10 +57,16 @@ def plot_borders(
     axes = fig.subplots(1, 2)
     labels = "share wrong before fine-tuning", axis_label(metric)
     for ax, parts, label in zip(axes, (errors, scores), labels, strict=True):
-        for row, (part, colour) in enumerate(zip(parts, (BEST, OTHER), strict=True)):
+        for row, (part, colour) in enumerate(zip(parts, (BEST, REST), strict=True)):
             bar = np.nan_to_num(part.standard_error)
-            ax.barh(row, part.mean, color=colour, height=0.6, xerr=bar,
-                    error_kw={"lw": 1.2, "ecolor": INK})  # fmt: skip
+            ax.barh(
+                row,
+                part.mean,
+                color=colour,
+                height=0.6,
+                xerr=bar,
+                error_kw={"lw": 1.2, "ecolor": INK},
+            )
         ax.set_yticks([0, 1], ["near borders", "inside"])
         ax.set_ylim(1.6, -0.6)
         ax.set_xlabel(f"{label}\nlines: ± standard error")

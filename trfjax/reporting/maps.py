@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from trfjax.data.contact_sheet import class_colours
 from trfjax.data.labels import LabelMap
 from trfjax.maps.result import PixelMap, TransferMap
-from trfjax.reporting.plots import INK, QUIET, RULE
+from trfjax.reporting.canvas import INK, QUIET, RULE
 from trfjax.reporting.words import axis_label, plain
 
 COLOURS = colormaps["viridis"].with_extremes(bad=RULE)
@@ -99,8 +99,10 @@ def overlay(
             f"{np.shape(image)[:2]} pixels"
         )
     limits = limits or limits_of(values)
-    fig = Figure(figsize=(6.4, 6.4 * values.shape[0] / values.shape[1] + 0.5),
-                 layout="constrained")  # fmt: skip
+    fig = Figure(
+        figsize=(6.4, 6.4 * values.shape[0] / values.shape[1] + 0.5),
+        layout="constrained",
+    )
     ax = fig.subplots()
     ax.set_axis_off()
     _photo(ax, image)
@@ -179,8 +181,9 @@ def contact_sheet(
     across = min(columns, len(order))
     down = -(-len(order) // across)
     size = found.values.shape[1] / found.values.shape[2]
-    fig = Figure(figsize=(WIDE, down * (WIDE / across * size + 0.35) + 0.3),
-                 layout="constrained")  # fmt: skip
+    fig = Figure(
+        figsize=(WIDE, down * (WIDE / across * size + 0.35) + 0.3), layout="constrained"
+    )
     axes = fig.subplots(down, across, squeeze=False).ravel()
     for ax in axes:
         ax.set_axis_off()
@@ -207,9 +210,13 @@ def _show(
     ax: Axes, values: np.ndarray, limits: Limits, alpha: np.ndarray | None = None
 ) -> None:
     ax.imshow(
-        np.ma.masked_invalid(values), cmap=COLOURS, vmin=limits[0], vmax=limits[1],
-        alpha=alpha, interpolation="nearest",
-    )  # fmt: skip
+        np.ma.masked_invalid(values),
+        cmap=COLOURS,
+        vmin=limits[0],
+        vmax=limits[1],
+        alpha=alpha,
+        interpolation="nearest",
+    )
 
 
 def _labels(fig: Figure, ax: Axes, labels: np.ndarray, classes: LabelMap) -> None:
@@ -218,8 +225,9 @@ def _labels(fig: Figure, ax: Axes, labels: np.ndarray, classes: LabelMap) -> Non
     colours = np.array(class_colours(classes))[present] / 255
     shown = np.ma.masked_where(labels < 0, np.searchsorted(present, labels))
     cmap = ListedColormap(colours).with_extremes(bad=RULE)
-    drawn = ax.imshow(shown, cmap=cmap, vmin=-0.5, vmax=len(present) - 0.5,
-                      interpolation="nearest")  # fmt: skip
+    drawn = ax.imshow(
+        shown, cmap=cmap, vmin=-0.5, vmax=len(present) - 0.5, interpolation="nearest"
+    )
     bar = fig.colorbar(drawn, ax=ax, ticks=range(len(present)), pad=0.02, aspect=14)
     names = [plain(classes.names[c], 16) for c in present]
     bar.ax.set_yticklabels(names, fontsize=6.5)
@@ -233,7 +241,8 @@ def _bar(
     """Draw the colour bar; its ends are open, since limits leave values out."""
     scale = ScalarMappable(Normalize(*limits), COLOURS)
     bar = fig.colorbar(scale, ax=axes, extend="both", pad=0.02, aspect=24, shrink=0.9)
-    bar.set_label(f"{axis_label(metric)}\nlight transfers best", fontsize=8,
-                  color=QUIET)  # fmt: skip
+    bar.set_label(
+        f"{axis_label(metric)}\nlight transfers best", fontsize=8, color=QUIET
+    )
     bar.ax.tick_params(length=0, labelsize=7)
     bar.outline.set_visible(False)

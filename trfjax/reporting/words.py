@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
+from trfjax.files import strict
 from trfjax.scores import SCORES, score_named
 
 # Measured transfer by name: what a table calls it, and what an axis says.
@@ -43,3 +48,29 @@ def plain(name: str, length: int = 24) -> str:
     if len(name) > length:  # names of one family differ at both ends
         name = f"{name[: length - 9]}…{name[-8:]}"
     return name.replace("$", r"\$")
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """Return a number as text; a dash where there is none."""
+    if value is None or not np.isfinite(value):
+        return "–"
+    if value and abs(value) < 10**-digits:
+        return f"{value:.0e}".replace("e-0", "e-").replace("-", "−")
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def seconds(value: float) -> str:
+    """Return a duration as text."""
+    if value >= 100:
+        return f"{int(value) // 60} min {int(value) % 60:02d} s"
+    return f"{value:.2g} s" if value < 10 else f"{value:.0f} s"
+
+
+def text_of(value: Any) -> str:
+    """Return a setting as one line."""
+    value = strict(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {text_of(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(text_of, value))
+    return value if isinstance(value, str) else json.dumps(value)
