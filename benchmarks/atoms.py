@@ -45,9 +45,9 @@ from trfjax.features.extract import extract
 from trfjax.features.extract_all import extract_all
 from trfjax.files import write_text
 from trfjax.scores import SCORES
-from trfjax.scores.hscore import h_score_of_moments
+from trfjax.scores.hscore_sums import h_score_of_moments
 from trfjax.scores.leep import leep_of_atoms
-from trfjax.scores.logme import logme_of_moments
+from trfjax.scores.logme_sums import logme_of_moments
 from trfjax.scores.nce import nce_of_counts
 from trfjax.scores.otce.atoms import (
     otce_atoms,

@@ -29,7 +29,7 @@ DIFFERENTIATE = ("value_and_grad", "apply_updates")
 STEPPING = (
     "training/loop.py",
     "training/many_step.py",
-    "transfer/guided.py",
+    "transfer/alignment.py",
     "episodes/descend.py",
     "adaptation/run.py",
 )

@@ -3,7 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
-from trfjax.scores.spec import OfSums, ScoreSpec, unbounded
+from trfjax.scores.bounds import unbounded
+from trfjax.scores.spec import OfSums, ScoreSpec
 
 
 def nearness(source_features, target_features, *, weights=None):

@@ -5,7 +5,8 @@ from scipy.linalg import sqrtm
 
 from tests.scores.made import made_up
 from trfjax.errors import ScoreWarning
-from trfjax.scores.ccfv import ccfv, ccfv_tables
+from trfjax.scores.ccfv import ccfv
+from trfjax.scores.ccfv_tables import ccfv_tables
 
 
 def ccfv_by_hand(layers, labels, images, inverse=False):

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trfjax.scores import DEFAULT, SCORES
+from trfjax.scores.bounds import unbounded
 from trfjax.scores.check import check_score
 from trfjax.scores.example import example_case
 from trfjax.scores.leep import leep
 from trfjax.scores.nce import nce
-from trfjax.scores.spec import ScoreSpec, laws, unbounded
+from trfjax.scores.spec import ScoreSpec, laws
 
 seeds = st.integers(0, 2**32 - 1)
 few = settings(max_examples=4, deadline=None, derandomize=True, database=None)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from trfjax.errors import ScoreWarning
-from trfjax.scores.linear_probe import linear_probe, probe_tally
+from trfjax.scores.linear_probe import linear_probe
+from trfjax.scores.probe import probe_tally
 
 
 def probe_by_hand(features, labels, images, weights, *, folds, penalty, equal=False):

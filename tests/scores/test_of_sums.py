@@ -3,9 +3,11 @@ import pytest
 
 from trfjax.atoms.compress import compress
 from trfjax.atoms.moments import joined, moments_of
-from trfjax.scores.hscore import h_score, h_score_of_moments
+from trfjax.scores.hscore import h_score
+from trfjax.scores.hscore_sums import h_score_of_moments
 from trfjax.scores.leep import leep, leep_of_atoms
-from trfjax.scores.logme import logme, logme_of_moments
+from trfjax.scores.logme import logme
+from trfjax.scores.logme_sums import logme_of_moments
 from trfjax.scores.nce import nce, nce_of_counts
 
 IMAGES = 5

@@ -22,7 +22,7 @@ from trfjax.state import ModelCard, TrainedModel, apply, freeze
 from trfjax.training.evaluate import evaluate, normalisation
 from trfjax.training.layers import layer_order
 from trfjax.training.loop import DivergedError
-from trfjax.transfer import guided as guided_module
+from trfjax.transfer import alignment
 from trfjax.transfer.finetune import finetune
 from trfjax.transfer.guide import Guide
 from trfjax.transfer.guided import GuidedResult, guided_finetune
@@ -180,7 +180,7 @@ def test_the_guard_goes_back(looks, stopped, monkeypatch):
             self.accuracy = next(told)
 
     full = guided().aligned.model
-    monkeypatch.setattr(guided_module, "evaluate", Look)
+    monkeypatch.setattr(alignment, "evaluate", Look)
     found = guided_finetune(
         network(), data(), data(seed=1), guide=ALL, recipe=SHORT, floor=0.9
     )

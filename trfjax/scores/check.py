@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +13,13 @@ import numpy as np
 
 from trfjax.errors import ScoreWarning
 from trfjax.scores import SCORES
-from trfjax.scores.example import TARGET_SIDE, Case, example_case
+from trfjax.scores.example import CLASSED, TARGET_SIDE, Case, example_case
+from trfjax.scores.laws import LAWS
 from trfjax.scores.spec import ScoreSpec
+from trfjax.scores.traced import Forms, forms_of
 from trfjax.typing import IGNORE, ArrayInput
 
 X64_RTOL = 1e-9
-# Arrays of source-class ids, and by side what has a row for every instance.
-CLASSED = ("source_predictions", "source_labels", "target_predictions")
 
 
 def check_score(
@@ -84,32 +83,6 @@ def _given_case(
     return Case(found, indices, len(classes))
 
 
-class _Forms(NamedTuple):
-    """The score as a compiled function of its arrays and the target labels."""
-
-    jitted: Callable[..., Any]
-    mapped: Callable[..., Any]  # over the arrays
-    gradient: Callable[..., Any]  # by the floating-point arrays
-
-
-@functools.lru_cache(maxsize=64)
-def _forms(
-    spec: ScoreSpec, classes: int, sources: int | None = None, *, floats: tuple
-) -> _Forms:
-    settings = {"num_classes": classes}
-    if sources is not None:
-        settings["num_source_classes"] = sources
-
-    def call(*arrays: Any) -> Any:
-        named: dict[str, Any] = dict(zip(spec.inputs, arrays[:-1], strict=True))
-        return spec(named, arrays[-1], **settings, **spec.trial())
-
-    axes = (*(0 for _ in floats), None)
-    by = tuple(i for i, is_float in enumerate(floats) if is_float)
-    gradient = jax.jit(jax.grad(call, argnums=by)) if by else call
-    return _Forms(jax.jit(call), jax.jit(jax.vmap(call, in_axes=axes)), gradient)
-
-
 @dataclasses.dataclass(frozen=True)
 class _Battery:
     spec: ScoreSpec
@@ -124,7 +97,7 @@ class _Battery:
             self.ignored()
         self.forms()
         for law in sorted(self.spec.laws):
-            self.same(law.replace("_", " "), getattr(self, law)())
+            self.law(law)
         self.merging()
         if self.spec.weighted:
             self.weights()
@@ -239,60 +212,24 @@ class _Battery:
             name = self.spec.inputs[place]
             self.require(bad == 0, "finite gradient", f"{bad} bad entries by {name}")
 
-    def traced(self) -> _Forms:
+    def traced(self) -> Forms:
         sources = [k for k in self.spec.inputs if k in CLASSED]
         ids = [int(self.case.arrays[name].max()) + 1 for name in sources]
-        places = [self.case.arrays[k].dtype.kind == "f" for k in self.spec.inputs]
-        return _forms(self.spec, self.case.num_classes, *ids[:1], floats=tuple(places))
-
-    # What a spec may promise: each returns a case with the same score.
-
-    def order(self) -> Case:
-        case = self.case.rows(self.rng.permutation(len(self.case.labels)))
-        return case.source_rows(self.rng.permutation)
-
-    def target_names(self) -> Case:
-        names = self.rng.permutation(self.case.num_classes)
-        named = dataclasses.replace(self.case, labels=names[self.case.labels])
-        ids = -7 + 1000 * named.labels
-        self.same(
-            "target names", dataclasses.replace(named, labels=ids), num_classes=None
+        floats = (self.case.arrays[k].dtype.kind == "f" for k in self.spec.inputs)
+        return forms_of(
+            self.spec, self.case.num_classes, *ids[:1], floats=tuple(floats)
         )
-        self.same("unused target ids", named, num_classes=self.case.num_classes + 2)
-        return named
 
-    def source_names(self) -> Case:
-        arrays = self.case.arrays
-        heads = [n for n in arrays if n.endswith(("_probs", "_logits"))]
-        sizes = [arrays[n].shape[-1] for n in heads]
-        sizes += [arrays[n].max() + 1 for n in CLASSED if n in arrays]
-        name = self.rng.permutation(max(sizes))  # of every source class
-        case = self.case.map(lambda ids: name[ids], *CLASSED)
-        return case.map(lambda a: a[..., np.argsort(name)], *heads)
+    # What a spec may promise.
 
-    def duplicates(self) -> Case:
-        case = self.case.rows(np.arange(2 * len(self.case.labels)) // 2)
-        return case.source_rows(lambda n: np.arange(2 * n) // 2)
-
-    def on_features(self, change: Callable[[np.ndarray], np.ndarray]) -> Case:
-        # In float64, so that the change itself is not rounded where x64 is enabled.
-        sides = ("target_features", "source_features")
-        return self.case.map(lambda a: change(a.astype(np.float64)), *sides)
-
-    def rotation(self) -> Case:
-        d = self.case.arrays["target_features"].shape[1]
-        turn = np.linalg.qr(self.rng.normal(size=(d, d)))[0]
-        return self.on_features(lambda a: a @ turn)
-
-    def shift(self) -> Case:
-        vector = self.rng.normal(size=self.case.arrays["target_features"].shape[1])
-        return self.on_features(lambda a: a + vector)
-
-    def scale(self) -> Case:
-        return self.on_features(lambda a: 2.7 * a)
-
-    def zero_feature(self) -> Case:
-        return self.on_features(lambda a: np.pad(a, ((0, 0), (0, 1))))
+    def law(self, name: str) -> None:
+        case = LAWS[name](self.case, self.rng)
+        self.same(name.replace("_", " "), case)
+        if name == "target_names":
+            ids = dataclasses.replace(case, labels=-7 + 1000 * case.labels)
+            self.same("target names", ids, num_classes=None)
+            more = self.case.num_classes + 2
+            self.same("unused target ids", case, num_classes=more)
 
     def merging(self) -> None:
         labels = np.where(self.case.labels == 1, 0, self.case.labels)

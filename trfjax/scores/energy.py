@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from trfjax.promotion import usual_promotion
-from trfjax.scores.spec import ScoreSpec, laws, unbounded
+from trfjax.scores.bounds import unbounded
+from trfjax.scores.spec import ScoreSpec, laws
 from trfjax.scores.unlabelled import unlabelled_rows
 from trfjax.typing import IGNORE, ArrayInput, Weights
 

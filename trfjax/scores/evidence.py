@@ -91,3 +91,31 @@ def reference_evidence(problem: Spectrum, *, d: int, mode: str) -> Float[Array, 
     log_det += summed * jnp.log(alpha)
     total = d * jnp.log(alpha) + n * jnp.log(beta) - log_det - n * jnp.log(2 * jnp.pi)
     return (total - beta * (misfit + extra) - alpha * (length + extra)) / (2 * n)
+
+
+def reference_evidences(problem: Spectrum, *, d: int, mode: str) -> Float[Array, " c"]:
+    """Return what `reference_evidence` returns of every column."""
+
+    def one(along: Array, rest: Array) -> Array:
+        return reference_evidence(
+            problem._replace(along=along, rest=rest), d=d, mode=mode
+        )
+
+    return jax.vmap(one)(problem.along, problem.rest)
+
+
+def evidence_without_features(share: Float[np.ndarray, " c"]) -> float:
+    """Return LogME where no feature explains anything: noise of the best size."""
+    share = share[share > 0]
+    return float(-0.5 * np.mean(np.log(2 * np.pi) + 1 + np.log(share)))
+
+
+def likelihood_explained(score: float, share: Float[np.ndarray, " c"]) -> float:
+    """Return the R squared that this evidence is worth, against the best constants.
+
+    Features whose mean is not 0 act as a constant too, so that what constants explain
+    says nothing of a source. Cox and Snell: 1 - exp(-2 (evidence - its)).
+    """
+    share = share[(share > 0) & (share < 1)]
+    constant = -0.5 * np.mean(np.log(2 * np.pi) + 1 + np.log(share * (1 - share)))
+    return float(1 - np.exp(-2 * (score - constant)))

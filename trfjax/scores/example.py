@@ -9,6 +9,8 @@ import numpy as np
 
 NOUNS = ("features", "levels", "logits", "probs", "predictions", "images")
 TARGET_SIDE = tuple(f"target_{noun}" for noun in NOUNS)
+# Arrays of source-class ids.
+CLASSED = ("source_predictions", "source_labels", "target_predictions")
 SOURCE_SIDE = (*(f"source_{noun}" for noun in NOUNS), "source_labels")
 
 

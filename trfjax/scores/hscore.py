@@ -14,16 +14,11 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Float, Int
 
 from trfjax.arrays import Rows, is_traced, labelled_rows, safe_divide, to_array
-from trfjax.atoms.moments import Moments
 from trfjax.errors import ScoreWarning
 from trfjax.promotion import usual_promotion
-from trfjax.scores.spec import (
-    SEPARATION,
-    OfSums,
-    ScoreSpec,
-    laws,
-    shares,
-)
+from trfjax.scores.bounds import SEPARATION
+from trfjax.scores.hscore_sums import h_score_of_moments, saturated, score_of_sums
+from trfjax.scores.spec import OfSums, ScoreSpec, laws, shares
 from trfjax.scores.sums import is_many, sums_of
 from trfjax.scores.whitening import (
     centre,
@@ -91,16 +86,8 @@ def h_score(
     if not is_traced(found.score):
         n, rank = int((np.asarray(rows.weights) > 0).sum()), int(found.rank)
         if n < 3 * rank:
-            warnings.warn(_saturated(n, rank), ScoreWarning, stacklevel=2)
+            warnings.warn(saturated(n, rank), ScoreWarning, stacklevel=2)
     return found.score
-
-
-def _saturated(n: int, rank: int) -> str:
-    """Say that there are too few instances for so many features."""
-    return (
-        f"h_score: {n} instances for features of rank {rank}; below {3 * rank} the "
-        "value is mostly chance. Use shrunk_h_score, or reduce the features first."
-    )
 
 
 @usual_promotion
@@ -124,7 +111,7 @@ def h_score_rank(
 def _of_rows(rows: Rows, cut: float) -> _HScore:
     if is_many(rows):
         found = sums_of(rows, centred=True, by_column=True)
-        score, rank = _of_sums(found.counts, found.sums, found.products, cut**2)
+        score, rank = score_of_sums(found.counts, found.sums, found.products, cut**2)
         return _HScore(jnp.asarray(score, rows.features.dtype), jnp.asarray(rank))
     return _h_score(
         rows.features, rows.labels, rows.weights, cut, num_classes=rows.num_classes
@@ -177,54 +164,6 @@ def _h_score(
     fit = dot(centred, stop_gradient(solution))
     bound = jnp.sum(share[:, None] * fit * (2 * member - fit))
     return _HScore(with_gradient_of(value, bound), kept.sum())
-
-
-def h_score_of_moments(
-    moments: Moments, multiplicities: Float[np.ndarray, "b i"]
-) -> Float[np.ndarray, " b"]:
-    """H-score of all pixels of every resample, in float64; see `h_score`.
-
-    Args:
-        moments: counts, sums and products of the features by image.
-        multiplicities: how often every image counts in a resample.
-
-    Returns:
-        NaN for a resample without a pixel.
-    """
-    cut = default_rcond(moments.sums.shape[2]) ** 2
-    pooled = list(zip(*moments.pooled(multiplicities), strict=True))
-    found = [_of_sums(*parts, cut) for parts in pooled]
-    for (counts, *_), (_, rank) in zip(pooled[:1], found, strict=False):
-        if 0 < counts.sum() < 3 * rank:
-            warnings.warn(
-                _saturated(round(float(counts.sum())), rank), ScoreWarning, stacklevel=2
-            )
-    return np.array([score for score, _ in found])
-
-
-def _of_sums(
-    counts: np.ndarray, sums: np.ndarray, products: np.ndarray, cut: float
-) -> tuple[float, int]:
-    """Return the H-score and the rank of the features; NaN without an instance."""
-    total = counts.sum()
-    if not total > 0:
-        return float("nan"), 0
-    mean = sums.sum(axis=0) / total
-    covariance = products / total - np.outer(mean, mean)
-    # A feature that only rounding varies is constant; the others get one size.
-    variance = np.diag(covariance)
-    steps = (4 * np.finfo(np.float32).eps * mean) ** 2
-    varies = variance > np.maximum(steps, 0)
-    factor = np.where(varies, 1 / np.sqrt(np.where(varies, variance, 1)), 0)
-    covariance = covariance * np.outer(factor, factor)
-    present = counts > 0
-    means = (sums[present] / counts[present, None] - mean) * factor
-    between = (means * (counts[present] / total)[:, None]).T @ means
-    values, vectors = np.linalg.eigh(covariance)
-    kept = values > max(values[-1], 0) * cut
-    turned = vectors[:, kept]
-    score = np.sum((turned.T @ between * turned.T) / values[kept, None])
-    return float(score), int(kept.sum())
 
 
 def h_bounds(labels: np.ndarray, arrays: Mapping[str, AnyArray]) -> tuple[float, float]:

@@ -15,16 +15,8 @@ from jaxtyping import Array, Float, Int
 from trfjax.arrays import Rows, labelled_rows, safe_divide, safe_log
 from trfjax.atoms.atoms import Atoms
 from trfjax.promotion import usual_promotion
-from trfjax.scores.spec import (
-    ENTROPY,
-    OfSums,
-    PerInstance,
-    ScoreSpec,
-    entropy_bounds,
-    entropy_limits,
-    laws,
-    minus_entropy,
-)
+from trfjax.scores.bounds import ENTROPY, entropy_bounds, entropy_limits, minus_entropy
+from trfjax.scores.spec import OfSums, PerInstance, ScoreSpec, laws
 from trfjax.scores.sums import PART, is_many
 from trfjax.simplex import check_probs, half_step
 from trfjax.typing import IGNORE, ArrayInput, Count, Labels, Probs, Weights

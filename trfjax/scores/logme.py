@@ -14,30 +14,25 @@ from jax.lax import stop_gradient
 from jaxtyping import Array, Bool, Float
 
 from trfjax.arrays import Rows, is_traced, labelled_rows
-from trfjax.atoms.moments import Moments
 from trfjax.errors import ScoreWarning
 from trfjax.promotion import usual_promotion
+from trfjax.scores.bounds import unbounded
 from trfjax.scores.evidence import (
     Spectrum,
     best_ratio,
     evidence,
-    reference_evidence,
+    evidence_without_features,
+    likelihood_explained,
+    reference_evidences,
 )
 from trfjax.scores.logme_pixels import evidence_of_cells, fit_evidence, pixel_evidence
-from trfjax.scores.spec import (
-    Explained,
-    OfSums,
-    PerInstance,
-    ScoreSpec,
-    laws,
-    unbounded,
-)
+from trfjax.scores.logme_sums import logme_of_moments, spectrum_of
+from trfjax.scores.spec import Explained, OfSums, PerInstance, ScoreSpec, laws
 from trfjax.scores.sums import is_many, sums_of
-from trfjax.scores.whitening import default_rcond, dot, factor_of
+from trfjax.scores.whitening import dot, factor_of
 from trfjax.typing import IGNORE, ArrayInput, Count, Features, Labels, Weights
 
 MODES = ("exact", "reference", "reference-2021")
-TOGETHER = 16  # resamples worked on at a time
 
 
 @usual_promotion
@@ -182,7 +177,7 @@ def _logme(
         bound = -0.5 * jnp.sum(share * jnp.log(jnp.where(present, misfit, 1)))
         bound -= jnp.sum(pull * design) / n
     else:
-        value = _references(problem, d=design.shape[1], mode=mode)
+        value = reference_evidences(problem, d=design.shape[1], mode=mode)
         lowest = highest = jnp.zeros_like(present)
         bound = jnp.zeros_like(n)
     score = _over_classes(value, present, intercept=intercept)
@@ -200,7 +195,7 @@ def _over_classes(value: Array, present: Array, *, intercept: bool) -> Array:
 def _of_many(rows: Rows, *, mode: str, intercept: bool) -> _LogME:
     """Return what `_logme` does, from sums in float64."""
     found = sums_of(rows, centred=intercept, by_column=False)
-    values, along, rest = _spectrum(found.counts, found.sums, found.products)
+    values, along, rest = spectrum_of(found.counts, found.sums, found.products)
     if intercept:
         n = found.counts.sum()
         rest = np.maximum(rest - found.counts**2 / n, 0)
@@ -220,83 +215,9 @@ def _of_spectrum(
         t, lowest, highest = best_ratio(problem)
         value = evidence(problem, t)
     else:
-        value = _references(problem, d=d, mode=mode)
+        value = reference_evidences(problem, d=d, mode=mode)
     score = _over_classes(value, present, intercept=intercept)
     return _LogME(score, present, lowest & present, highest & present)
-
-
-def _spectrum(
-    counts: np.ndarray, sums: np.ndarray, products: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return eigenvalues `(k,)`, `along` `(c, k)` and `rest` `(c,)` of sums."""
-    values, vectors = np.linalg.eigh(products)
-    # Rounding fakes eigenvalues below this; their directions hold nothing.
-    kept = values > max(values[-1], 0) * default_rcond(len(values)) ** 2
-    values, turned = values[kept][::-1], (sums @ vectors[:, kept])[:, ::-1]
-    along = turned**2 / values
-    rest = np.maximum(counts - along.sum(axis=1), 0)
-    room = len(kept) - len(values)  # one shape for all
-    return np.pad(values, (0, room)), np.pad(along, ((0, 0), (0, room))), rest
-
-
-def _references(problem: Spectrum, *, d: int, mode: str) -> Float[Array, " c"]:
-    def one(along: Array, rest: Array) -> Array:
-        return reference_evidence(
-            problem._replace(along=along, rest=rest), d=d, mode=mode
-        )
-
-    return jax.vmap(one)(problem.along, problem.rest)
-
-
-def logme_of_moments(
-    moments: Moments, multiplicities: Float[np.ndarray, "b i"]
-) -> Float[np.ndarray, " b"]:
-    """LogME of all pixels of every resample; see `logme`.
-
-    The decomposition is in float64.
-
-    Args:
-        moments: counts, sums and products of the features by image.
-        multiplicities: how often every image counts in a resample.
-    """
-    found = []
-    for counts, sums, products in zip(*moments.pooled(multiplicities), strict=True):
-        values, along, rest = _spectrum(counts, sums, products)
-        found.append((values, along, rest, counts.sum(), counts > 0))
-    if not found:
-        return np.zeros(0)
-    columns = [jnp.asarray(np.stack(part)) for part in zip(*found, strict=True)]
-    return np.asarray(_evidence(*columns), np.float64)
-
-
-@jax.jit
-def _evidence(
-    values: Array, along: Array, rest: Array, n: Array, present: Array
-) -> Array:
-    def one(parts: tuple[Array, ...]) -> Array:
-        *spectrum, present = parts
-        problem = Spectrum(*spectrum)
-        value = evidence(problem, best_ratio(problem)[0])
-        return jnp.sum(jnp.where(present, value, 0)) / present.sum()
-
-    return jax.lax.map(one, (values, along, rest, n, present), batch_size=TOGETHER)
-
-
-def evidence_without_features(share: Float[np.ndarray, " c"]) -> float:
-    """Return LogME where no feature explains anything: noise of the best size."""
-    share = share[share > 0]
-    return float(-0.5 * np.mean(np.log(2 * np.pi) + 1 + np.log(share)))
-
-
-def _of_likelihood(score: float, share: Float[np.ndarray, " c"]) -> float:
-    """Return the R squared that this evidence is worth, against the best constants.
-
-    Features whose mean is not 0 act as a constant too, so that what constants explain
-    says nothing of a source. Cox and Snell: 1 - exp(-2 (evidence - its)).
-    """
-    share = share[(share > 0) & (share < 1)]
-    constant = -0.5 * np.mean(np.log(2 * np.pi) + 1 + np.log(share * (1 - share)))
-    return float(1 - np.exp(-2 * (score - constant)))
 
 
 SPEC = ScoreSpec(
@@ -307,7 +228,7 @@ SPEC = ScoreSpec(
     unit="nats per sample",
     bounds=unbounded,
     floor=evidence_without_features,
-    explained=Explained(share=_of_likelihood, of="the labels (as R squared)"),
+    explained=Explained(share=likelihood_explained, of="the labels (as R squared)"),
     sensitive=("width",),
     laws=laws("rotation", "scale", "zero_feature"),
     of_sums=OfSums(tables=("target_moments",), replicates=logme_of_moments),

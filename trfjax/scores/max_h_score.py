@@ -11,13 +11,9 @@ from jaxtyping import Array, Float
 
 from trfjax.arrays import as_labels, index_labels, row_weights
 from trfjax.promotion import usual_promotion
+from trfjax.scores.bounds import SEPARATION
 from trfjax.scores.nce import label_counts
-from trfjax.scores.spec import (
-    SEPARATION,
-    OfSums,
-    ScoreSpec,
-    laws,
-)
+from trfjax.scores.spec import OfSums, ScoreSpec, laws
 from trfjax.typing import IGNORE, AnyArray, ArrayInput, Count
 
 

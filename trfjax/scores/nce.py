@@ -12,16 +12,8 @@ from jaxtyping import Array, Float, Int
 
 from trfjax.arrays import as_labels, index_labels, is_traced, row_weights
 from trfjax.promotion import usual_promotion
-from trfjax.scores.spec import (
-    ENTROPY,
-    OfSums,
-    PerInstance,
-    ScoreSpec,
-    entropy_bounds,
-    entropy_limits,
-    laws,
-    minus_entropy,
-)
+from trfjax.scores.bounds import ENTROPY, entropy_bounds, entropy_limits, minus_entropy
+from trfjax.scores.spec import OfSums, PerInstance, ScoreSpec, laws
 from trfjax.transport.conditional import entropy_given_rows
 from trfjax.typing import IGNORE, ArrayInput, Count, Labels, Weights
 

@@ -16,12 +16,9 @@ from jaxtyping import Array, Float
 from trfjax.arrays import is_traced, labelled_rows, safe_divide
 from trfjax.errors import ScoreWarning
 from trfjax.promotion import usual_promotion
+from trfjax.scores.bounds import SEPARATION
 from trfjax.scores.hscore import h_bounds
-from trfjax.scores.spec import (
-    SEPARATION,
-    ScoreSpec,
-    laws,
-)
+from trfjax.scores.spec import ScoreSpec, laws
 from trfjax.scores.sums import Sums, is_many, sums_of
 from trfjax.scores.whitening import (
     centre,

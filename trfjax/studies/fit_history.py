@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import minimize
 
 from trfjax.ranking.history import (
     History,
@@ -16,10 +15,7 @@ from trfjax.ranking.history import (
     centred_by,
     read_columns,
 )
-
-# Logarithms of the variances of effects, in residual variances: from nothing to all.
-BOUNDS = (-12.0, 8.0)
-STARTS = ((0.0, 0.0), (-3.0, 2.0), (2.0, -3.0))
+from trfjax.statistics.mixed_model import solve_mixed, variance_ratios
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -164,8 +160,8 @@ def _fit(rows: _Rows, used: np.ndarray) -> History:
     gram, fixed = sides.T @ sides, 1 + len(shape.scores)
     free = len(measured) - int(np.linalg.matrix_rank(design[:, :fixed]))
     levels = (len(shape.sources), len(shape.targets))
-    ratios = _ratios(gram, free, fixed, levels, rows.effects)
-    found, inverse, residual = _solve(gram, ratios, free, fixed)
+    ratios = variance_ratios(gram, free, fixed, levels, rows.effects)
+    found, inverse, residual = solve_mixed(gram, ratios, free, fixed)
     residual = residual * unit**2
     estimates = found * unit
     estimates[0] += middle
@@ -179,65 +175,6 @@ def _fit(rows: _Rows, used: np.ndarray) -> History:
         residual_variance=residual,
         rows=len(measured),
     )
-
-
-def _ratios(
-    gram: Float[np.ndarray, "k k"],
-    free: int,
-    fixed: int,
-    levels: tuple[int, int],
-    effects: tuple[bool, bool],
-) -> Float[np.ndarray, " q"]:
-    """Return the variance of every estimate in residual variances, 0 for fixed ones.
-
-    They maximise the restricted likelihood. With `W = [X, Z sqrt(ratio)]` and
-    `C = W'W + diag(0, 1)`, minus twice its logarithm is, the residual variance put in,
-    `(n - p) log s^2 + log det C` up to a constant. NumPy: the matrices are as small as
-    there are names, and a jitted form took 20 times as long.
-    """
-
-    def spread(logs: np.ndarray) -> np.ndarray:
-        found = np.where(effects, np.exp(logs), 0.0)
-        return np.concatenate([np.zeros(fixed), np.repeat(found, levels)])
-
-    def criterion(logs: np.ndarray) -> float:
-        system, right, _ = _system(gram, spread(logs), fixed)
-        rest = gram[-1, -1] - right @ np.linalg.solve(system, right)
-        log_det = np.linalg.slogdet(system)[1]
-        return float(free * np.log(max(rest, 1e-12)) + log_det)
-
-    if not any(effects):
-        return spread(np.zeros(2))
-    runs = [
-        minimize(criterion, start, bounds=[BOUNDS] * 2, method="L-BFGS-B")
-        for start in STARTS
-    ]
-    return spread(min(runs, key=lambda run: run.fun).x)
-
-
-def _system(
-    gram: np.ndarray, ratios: np.ndarray, fixed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return Henderson's equations for effects in units of their deviation.
-
-    Those units come last.
-    """
-    is_fixed = np.arange(len(ratios)) < fixed
-    unit = np.where(is_fixed, 1.0, np.sqrt(ratios))
-    added = np.where(is_fixed, 1e-10, 1.0)  # the slope of a constant score is 0
-    system = unit[:, None] * gram[:-1, :-1] * unit + np.diag(added)
-    return system, unit * gram[:-1, -1], unit
-
-
-def _solve(
-    gram: np.ndarray, ratios: np.ndarray, free: int, fixed: int
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return estimates, their covariance in residual variances, and that variance."""
-    system, right, unit = _system(gram, ratios, fixed)
-    inverse = np.linalg.inv(system)
-    found = inverse @ right
-    residual = max(gram[-1, -1] - right @ found, 1e-24) / free
-    return unit * found, unit[:, None] * inverse * unit, float(residual)
 
 
 def _without(history: History, target: str) -> History:

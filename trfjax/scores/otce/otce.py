@@ -9,21 +9,13 @@ import numpy as np
 from jaxtyping import Array
 
 from trfjax.promotion import usual_promotion
+from trfjax.scores.bounds import ENTROPY, entropy_bounds, entropy_limits, minus_entropy
 from trfjax.scores.otce.atoms import otce_atoms, otce_atoms_replicates
 from trfjax.scores.otce.draws import SETTINGS, Drawing, score_draws
 from trfjax.scores.otce.pixels import fit_pixels, otce_of_cells, pixel_otce
 from trfjax.scores.otce.resampled import resampled_draws
 from trfjax.scores.otce.result import OtceResult, Solver, details_of, too_coarse
-from trfjax.scores.spec import (
-    ENTROPY,
-    OfSums,
-    PerInstance,
-    ScoreSpec,
-    entropy_bounds,
-    entropy_limits,
-    laws,
-    minus_entropy,
-)
+from trfjax.scores.spec import OfSums, PerInstance, ScoreSpec, laws
 from trfjax.transport.problem import Settings
 from trfjax.typing import IGNORE, ArrayInput, Count, FeatureSpace, PRNGKeyArray
 
