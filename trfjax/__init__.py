@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors
     from trfjax.features.extract import extract as extract
     from trfjax.features.extract_all import extract_all as extract_all
     from trfjax.features.featureset import FeatureSet as FeatureSet
+    from trfjax.features.predict import predict as predict
     from trfjax.maps.pixel_map import pixel_map as pixel_map
     from trfjax.maps.suggest import suggest as suggest
     from trfjax.maps.transfer_map import transfer_map as transfer_map
@@ -122,6 +123,7 @@ _PUBLIC: dict[str, str] = {
     "suggest": "trfjax.maps.suggest",
     "transfer_map": "trfjax.maps.transfer_map",
     "plot": "trfjax.reporting.plots",
+    "predict": "trfjax.features.predict",
     "rank": "trfjax.ranking.rank",
     "report": "trfjax.reporting.report",
     "shrunk_h_score": "trfjax.scores.shrunk",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from typing import Any
 
 import jax
@@ -68,6 +69,11 @@ class TrainedModel:
 
     model: SourceModel
     card: ModelCard
+
+    def predict(self, images: Any, **options: Any) -> Any:
+        """Return what the network says of images; see `trfjax.predict`."""
+        # By its public name: the rooms above import this one.
+        return importlib.import_module("trfjax").predict(self, images, **options)
 
 
 def freeze(net: nnx.Module) -> SourceModel:

@@ -43,7 +43,7 @@ class Made:
 
     value: Any = None
     arrays: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    files: tuple[str, ...] = ()  # paths within the folder of the store
+    files: tuple[str, ...] = ()  # paths within the folder of files of the store
     error: str = ""  # why it failed; empty when it did not
 
 
@@ -85,10 +85,12 @@ class Store:
 
     Args:
         folder: where the records lie; made when the first one is written.
+        files: the folder that files beside records are in; the same one by default.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, *, files: str | Path | None = None) -> None:
         self.folder = Path(folder)
+        self.beside = self.folder if files is None else Path(files)
 
     def path(self, key: Key, name: str | None = None) -> Path:
         """Return the file of a record: its name, or else the digest of its key."""
@@ -104,7 +106,7 @@ class Store:
         if not path.is_file():
             return None
         try:
-            found = read_record(path)
+            found = read_record(path, files=self.beside)
         except (DataError, OSError) as error:  # another process may have removed it
             log.warning("%s; computed again", error)
             return None
@@ -118,7 +120,7 @@ class Store:
         beside = list(made.files)
         if made.arrays:
             beside.append(f"{path.stem}.safetensors")
-            write_arrays(self.folder / beside[-1], made.arrays)
+            write_arrays(self.beside / beside[-1], made.arrays)
         body = {
             "store": FORMAT,
             "key": dict(key),
@@ -126,10 +128,10 @@ class Store:
             "error": made.error,
             "seconds": float(seconds),
             "arrays": sorted(made.arrays),
-            "files": {file: _sha256(self.folder / file) for file in beside},
+            "files": {file: _sha256(self.beside / file) for file in beside},
         }
         write_json(path, body)
-        return read_record(path)
+        return read_record(path, files=self.beside)
 
     def keep(
         self,
@@ -167,13 +169,17 @@ class Store:
         """Yield every whole record, by name; damaged ones are told in the log."""
         for path in sorted(self.folder.glob("[!.]*.json")):
             try:
-                yield read_record(path)
+                yield read_record(path, files=self.beside)
             except (DataError, OSError) as error:
                 log.warning("%s; left out", error)
 
 
-def read_record(path: str | Path) -> Record:
+def read_record(path: str | Path, *, files: Path | None = None) -> Record:
     """Read a record, its arrays, and check the files beside it.
+
+    Args:
+        path: of the record.
+        files: the folder that its files are in; its own by default.
 
     Raises:
         DataError: a file that is damaged, or no record.
@@ -182,8 +188,9 @@ def read_record(path: str | Path) -> Record:
     found = read_json(path, _File)
     if found.store != FORMAT:
         raise DataError(path, f"a record of format {found.store}; remove it")
+    folder = path.parent if files is None else files
     for file, expected in found.files.items():
-        beside = path.parent / file
+        beside = folder / file
         if not beside.is_file():
             raise DataError(beside, f"missing, though {path.name} lists it")
         if _sha256(beside) != expected:
@@ -192,7 +199,7 @@ def read_record(path: str | Path) -> Record:
             )
     arrays: dict[str, np.ndarray] = {}
     if found.arrays:
-        arrays, _ = read_arrays(path.with_suffix(".safetensors"))
+        arrays, _ = read_arrays(folder / f"{path.stem}.safetensors")
     return Record(
         name=path.stem,
         key=found.key,

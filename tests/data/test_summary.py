@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from trfjax.data import Dataset, LabelMap, contact_sheet, load_dataset, summarise
-from trfjax.data.contact_sheet import class_colours
+from trfjax.data.legend import class_colours
 
 NAMES = ("<b>", "[red]sky", "a\x1b[31mb", "never")
 

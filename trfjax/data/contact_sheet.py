@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import colorsys
-
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from trfjax.data.dataset import Dataset, Example, spread
-from trfjax.data.labels import LabelMap
-from trfjax.reading import printable
+from trfjax.data.legend import (
+    FAINT,
+    INK,
+    PAPER,
+    RGB,
+    TEXT,
+    class_colours,
+    fitted,
+    font,
+    legend,
+)
 
-RGB = tuple[int, int, int]
 _IGNORED: RGB = (0, 0, 0)
-_INK, _PAPER, _FAINT = (24, 24, 27), (255, 255, 255), (100, 100, 108)
-_MARGIN, _GAP, _TEXT = 20, 12, 14
+_MARGIN, _GAP = 20, 12
 _SMALL = 200  # widest picture of a classification set
-
-
-def class_colours(labels: LabelMap) -> tuple[RGB, ...]:
-    """Return the palette of a label map, or well separated colours without one."""
-    if labels.palette is not None:
-        return labels.palette
-    colours = []
-    for i in range(len(labels)):
-        hue, shade = (0.58 + 0.61803 * i) % 1.0, (0.9, 0.65, 1.0)[i % 3]
-        red, green, blue = colorsys.hsv_to_rgb(hue, 0.7, shade)
-        colours.append((round(255 * red), round(255 * green), round(255 * blue)))
-    return tuple(colours)
 
 
 def contact_sheet(
@@ -64,23 +57,8 @@ def contact_sheet(
     width = 2 * _MARGIN + columns * cell + (columns - 1) * _GAP
     colours = class_colours(dataset.labels)
     tiles = [_tile(example, dataset, colours, cell) for example in examples]
-    legend = _legend(dataset, colours, width, examples) if segmented else None
-    return _page(dataset, tiles, columns, cell, legend, width)
-
-
-def _font(size: int = _TEXT) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
-
-
-def _fitted(text: str, width: int, size: int = _TEXT) -> str:
-    """Shorten `text` in its middle until it fits into `width` pixels."""
-    text, font = printable(text), _font(size)
-    keep = len(text)
-    short = text
-    while font.getlength(short) > width and keep > 1:
-        keep -= 1
-        short = f"{text[: keep // 2]}...{text[len(text) - (keep - keep // 2) :]}"
-    return short
+    below = _legend(dataset, colours, width, examples) if segmented else None
+    return _page(dataset, tiles, columns, cell, below, width)
 
 
 def _tile(
@@ -102,39 +80,25 @@ def _tile(
         caption = dataset.class_names[int(label)]
     width = (cell - 4 * (len(pictures) - 1)) // len(pictures)
     height = max(round(width * image.shape[0] / image.shape[1]), 1)
-    tile = Image.new("RGB", (cell, height + _TEXT + 10), _PAPER)
+    tile = Image.new("RGB", (cell, height + TEXT + 10), PAPER)
     for i, picture in enumerate(pictures):
         smooth = i < len(channels) and picture.shape[1] > width
         how = Image.Resampling.BOX if smooth else Image.Resampling.NEAREST
         scaled = Image.fromarray(picture).resize((width, height), how)
         tile.paste(scaled, (i * (width + 4), 0))
-    text = _fitted(caption, cell)
-    ImageDraw.Draw(tile).text((0, height + 4), text, _FAINT, _font())
+    text = fitted(caption, cell)
+    ImageDraw.Draw(tile).text((0, height + 4), text, FAINT, font())
     return tile
 
 
 def _legend(
     dataset: Dataset, colours: tuple[RGB, ...], width: int, examples: list[Example]
 ) -> Image.Image:
-    """Draw a swatch and a name for every class, in as many rows as they need."""
+    """Draw a swatch and a name for every class, and one for what is ignored."""
     entries = list(zip(dataset.class_names, colours, strict=True))
     if any((example["label"] == dataset.ignore).any() for example in examples):
         entries.append(("ignored", _IGNORED))
-    font, row = _font(), _TEXT + 10
-    places, x, y = [], 0, 0
-    for name, colour in entries:
-        text = _fitted(name, width - 2 * _MARGIN - 30)
-        wide = 22 + int(font.getlength(text)) + 20
-        if x and x + wide > width - 2 * _MARGIN:
-            x, y = 0, y + row
-        places.append((x, y, text, colour))
-        x += wide
-    legend = Image.new("RGB", (width - 2 * _MARGIN, y + row), _PAPER)
-    draw = ImageDraw.Draw(legend)
-    for x, y, text, colour in places:
-        draw.rectangle((x, y + 2, x + 15, y + 17), colour, outline=_FAINT)
-        draw.text((x + 22, y + 2), text, _INK, font)
-    return legend
+    return legend(entries, width - 2 * _MARGIN)
 
 
 def _page(
@@ -142,25 +106,25 @@ def _page(
     tiles: list[Image.Image],
     columns: int,
     cell: int,
-    legend: Image.Image | None,
+    below: Image.Image | None,
     width: int,
 ) -> Image.Image:
     """Put title, tiles and legend on one page."""
     rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
     heights = [max(tile.height for tile in row) for row in rows]
-    top = _MARGIN + 2 * _TEXT + 22
+    top = _MARGIN + 2 * TEXT + 22
     height = top + sum(heights) + _GAP * len(rows) + _MARGIN
-    page = Image.new("RGB", (width, height + (legend.height if legend else 0)), _PAPER)
+    page = Image.new("RGB", (width, height + (below.height if below else 0)), PAPER)
     draw = ImageDraw.Draw(page)
-    title = _fitted(dataset.name, width - 2 * _MARGIN, 22)
-    draw.text((_MARGIN, _MARGIN - 6), title, _INK, _font(22))
+    title = fitted(dataset.name, width - 2 * _MARGIN, 22)
+    draw.text((_MARGIN, _MARGIN - 6), title, INK, font(22))
     facts = f"{len(dataset)} images, {dataset.num_classes} classes, {len(tiles)} shown"
-    draw.text((_MARGIN, _MARGIN + 24), facts, _FAINT, _font())
+    draw.text((_MARGIN, _MARGIN + 24), facts, FAINT, font())
     y = top
     for row, high in zip(rows, heights, strict=True):
         for i, tile in enumerate(row):
             page.paste(tile, (_MARGIN + i * (cell + _GAP), y))
         y += high + _GAP
-    if legend is not None:
-        page.paste(legend, (_MARGIN, y))
+    if below is not None:
+        page.paste(below, (_MARGIN, y))
     return page

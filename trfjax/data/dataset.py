@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from trfjax.data.labels import LabelMap
+from trfjax.data.labels import NO_LABELS, LabelMap
 from trfjax.files import digest
 
 
@@ -53,6 +53,11 @@ class Dataset:
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes, in index order."""
         return self.labels.names
+
+    @property
+    def labelled(self) -> bool:
+        """Whether anybody has labelled the images; where not, all labels are 0."""
+        return self.class_names != NO_LABELS.names
 
     @property
     def num_classes(self) -> int:

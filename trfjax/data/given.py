@@ -10,6 +10,7 @@ import numpy as np
 
 from trfjax.arrays import to_array
 from trfjax.data.dataset import Dataset
+from trfjax.data.given_images import as_bytes, as_images, as_pixels
 from trfjax.data.labels import LabelMap
 from trfjax.typing import IGNORE
 
@@ -32,7 +33,8 @@ def as_dataset(
     Args:
         data: a `Dataset`; a pair of arrays `(images, labels)`, NumPy, JAX or torch:
             images `(n, h, w, c)` or `(n, h, w)`, uint8 or floats in `[0, 1]` (torch
-            tensors may be `(n, c, h, w)`), labels `(n, h, w)` or `(n,)`; or anything
+            tensors may be `(n, c, h, w)`), labels `(n, h, w)` or `(n,)`; a pair
+            `(images, None)` of images that nobody has labelled; or anything
             to iterate over, such as a torch `Dataset` or `DataLoader`, a Hugging Face
             or tfds data source, or a list: of pairs `(image, label)`, single or in
             batches, or of mappings with one of the keys "image", "img",
@@ -48,6 +50,8 @@ def as_dataset(
     """
     if isinstance(data, Dataset):
         return data
+    if isinstance(data, tuple) and len(data) == 2 and data[1] is None:
+        return as_images(data[0], name=name)
     pairs = [
         _pair(*found, where=f"{name}: image {i}")
         for i, found in enumerate(_pairs(data, name))
@@ -121,11 +125,7 @@ def _unbatched(images: Any, labels: Any, where: str) -> Iterator[tuple[Any, Any]
 
 def _pair(image: Any, label: Any, *, where: str) -> Pair:
     """Return an image as `(h, w, c)` uint8 and its label as int32."""
-    torch = hasattr(image, "detach")
-    pixels = np.asarray(to_array(f"{where}", image))
-    if torch and pixels.ndim == 3 and pixels.shape[0] in (1, 3):
-        pixels = np.moveaxis(pixels, 0, -1)
-    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    pixels = as_pixels(image, where)
     ids = np.asarray(to_array(f"{where}: label", label))
     if ids.ndim == 3 and ids.shape[-1] == 1:
         ids = ids[..., 0]  # tfds keeps the axis of channels
@@ -140,20 +140,7 @@ def _pair(image: Any, label: Any, *, where: str) -> Pair:
         )
     if ids.dtype.kind not in "iub":
         raise TypeError(f"{where}: the label is {ids.dtype}; class ids are integers")
-    return _as_bytes(pixels, where), ids.astype(np.int32)
-
-
-def _as_bytes(pixels: np.ndarray, where: str) -> np.ndarray:
-    if pixels.dtype == np.uint8:
-        return np.ascontiguousarray(pixels)
-    values = pixels.astype(np.float64)
-    if pixels.dtype.kind == "f" and values.min() >= 0 and values.max() <= 1:
-        return np.round(values * 255).astype(np.uint8)
-    raise ValueError(
-        f"{where}: {pixels.dtype} from {values.min():g} to {values.max():g}; images "
-        "are uint8, or floats in [0, 1]. Undo a normalisation: that of the network is "
-        "applied to them"
-    )
+    return as_bytes(pixels, where), ids.astype(np.int32)
 
 
 def _classes(

@@ -18,6 +18,7 @@ from trfjax.reading import read_bytes
 
 Colours = Mapping[tuple[int, int, int], int]  # RGB in a label file -> stored id
 
+FORMATS = ("PNG", "JPEG")  # of data sets
 MAX_FILE = 1 << 30  # bytes of an image file
 MAX_PIXELS = 89_478_485  # Pillow's own limit, kept even where a caller lifted it
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
@@ -26,30 +27,40 @@ _GREY = ("L", "1")
 
 
 def read_image(
-    path: str | Path, *, channels: int | None = 3, content: bytes | None = None
+    path: str | Path,
+    *,
+    channels: int | None = 3,
+    content: bytes | None = None,
+    formats: tuple[str, ...] = FORMATS,
 ) -> np.ndarray:
-    """Read a PNG or JPEG photograph, turned as its EXIF tag says.
+    """Read a photograph, turned as its EXIF tag says.
 
     Args:
         path: the file; with `content`, only its name in messages.
         channels: 3 repeats grey, 1 accepts grey only, None keeps what is stored.
-        content: the bytes of the file, when it lies inside an archive.
+        content: the bytes of the file, when it lies inside an archive or was read.
+        formats: those accepted, by Pillow's names.
 
     Returns:
         `(h, w, 3)` or `(h, w, 1)` uint8.
 
     Raises:
-        DataError: not a whole PNG or JPEG, too many pixels, more than 8 bits,
-            see-through pixels or CMYK colours.
+        DataError: none of these formats, not whole, too many pixels or pictures, more
+            than 8 bits, see-through pixels or CMYK colours.
     """
-    return turned(*read_stored(path, channels=channels, content=content))
+    stored = read_stored(path, channels=channels, content=content, formats=formats)
+    return turned(*stored)
 
 
 def read_stored(
-    path: str | Path, *, channels: int | None = 3, content: bytes | None = None
+    path: str | Path,
+    *,
+    channels: int | None = 3,
+    content: bytes | None = None,
+    formats: tuple[str, ...] = FORMATS,
 ) -> tuple[np.ndarray, int]:
     """Read what `read_image` does as it is stored, and its EXIF orientation."""
-    image, depth = _open(path, content)
+    image, depth = _open(path, content, formats)
     orientation = orientation_of(image.info.get("exif", b""))
     if image.mode in ("RGBA", "LA"):
         image = _without_alpha(path, image)
@@ -140,26 +151,32 @@ def _centres(old: int, new: int) -> np.ndarray:
     return (2 * np.arange(new) + 1) * old // (2 * new)
 
 
-def _open(path: str | Path, content: bytes | None) -> tuple[Image.Image, int]:
-    """Decode a whole PNG or JPEG; return it with its bits per channel."""
+def _open(
+    path: str | Path, content: bytes | None, formats: tuple[str, ...] = FORMATS
+) -> tuple[Image.Image, int]:
+    """Decode a whole picture; return it with its bits per channel, 8 unless a PNG."""
     data = read_bytes(path, limit=MAX_FILE) if content is None else content
     depth = check_png(path, data) if data.startswith(SIGNATURE) else 8
     try:
-        image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
+        image = Image.open(io.BytesIO(data), formats=formats)
     except _BOMB as error:
         raise DataError(path, str(error)) from error
     except _DAMAGE as error:
-        raise DataError(path, "not a PNG or JPEG file that can be read.") from error
+        known = " or ".join([", ".join(formats[:-1]), formats[-1]])
+        raise DataError(path, f"not a {known} file that can be read.") from error
     if image.width * image.height > MAX_PIXELS:
         raise DataError(
             path, f"{image.width}x{image.height} is above {MAX_PIXELS} pixels."
         )
-    try:
+    try:  # a JPEG of a telephone may hold a second picture, of depth: it is no matter
+        several = image.format in ("TIFF", "WEBP") and getattr(image, "n_frames", 1) > 1
         image.load()
     except _DAMAGE as error:
         raise DataError(
             path, f"damaged or cut off ({error}). Copy it again."
         ) from error
+    if several:
+        raise DataError(path, "holds several pictures. Save the one that is meant.")
     return image, depth
 
 

@@ -70,6 +70,9 @@ class LabelMap:
         return np.asarray(np.array([known[i] for i in present], np.int32)[position])
 
 
+# Of images that nobody has labelled: every pixel counts, and all are alike.
+NO_LABELS = LabelMap(("unlabelled",))
+
 # Values that mark pixels to ignore, in one code base or another.
 _VOID = {250, 254, 255, 65535, 32767, 2**31 - 1, 2**32 - 1}
 

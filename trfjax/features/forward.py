@@ -172,6 +172,8 @@ def _check_kind(
     predictor: Predictor, dataset: Dataset, maps: Maps, label: np.ndarray
 ) -> None:
     """Refuse a classifier on label maps, and the other way round."""
+    if not dataset.labelled:
+        return
     vectors = label.shape == (1, 1)
     for name, array in maps.items():
         vector = array.shape[1:3] == (1, 1)

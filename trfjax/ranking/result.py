@@ -163,7 +163,9 @@ class Ranking:
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         writer.writeheader()
         for row in self.records():
-            writer.writerow({key: _safe_text(value) for key, value in row.items()})
+            writer.writerow(
+                {key: spreadsheet_cell(value) for key, value in row.items()}
+            )
         if path is not None:
             write_text(path, text.getvalue())
         return text.getvalue()
@@ -236,7 +238,7 @@ def read_ranking(path: str | Path) -> Ranking:
     return dataclasses.replace(plain, cells=cells)
 
 
-def _safe_text(value: Any) -> Any:
+def spreadsheet_cell(value: Any) -> Any:
     """Keep a spreadsheet from taking a name for a formula, or for several rows."""
     if not isinstance(value, str):
         return value

@@ -15,8 +15,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
-from trfjax.data.contact_sheet import class_colours
 from trfjax.data.labels import LabelMap
+from trfjax.data.legend import class_colours
 from trfjax.maps.result import PixelMap, TransferMap
 from trfjax.reporting.canvas import INK, QUIET, RULE
 from trfjax.reporting.words import axis_label, plain

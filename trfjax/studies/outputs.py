@@ -15,6 +15,7 @@ MARKS: dict[str, tuple[str, ...]] = {
     "train": ("run.json", "model.safetensors", "state.safetensors"),
     "finetune": ("seed-*/run.json", "seed-*/model.safetensors"),
     "adapt": ("*/seed-*/run.json", "*/seed-*/state.safetensors"),
+    "predict": ("records/*.json", "predictions.csv"),
     "demo": ("outcome.json", "sources/*/run.json"),
     "rank": ("cells", "results.json"),
     "map": ("*-to-*.npy",),

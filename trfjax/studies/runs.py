@@ -55,9 +55,29 @@ def open_model(path: str | Path) -> TrainedModel:
     """
     path = Path(path)
     if path.is_dir():
+        path = _run_folder(path)
         read_run(path)
         path = path / MODEL
     return load_model(path)
+
+
+def run_folders(folder: str | Path) -> list[Path]:
+    """Return the run folders in what finetune and adapt write, by seed and method."""
+    found = (Path(folder).glob(f"{depth}seed-*/{RUN}.json") for depth in ("", "*/"))
+    return sorted(path.parent for paths in found for path in paths)
+
+
+def _run_folder(folder: Path) -> Path:
+    """Return the one run folder that a folder is, or holds.
+
+    Raises:
+        DataError: it holds several.
+    """
+    held = [] if (folder / f"{RUN}.json").is_file() else run_folders(folder)
+    if len(held) > 1:
+        names = ", ".join(path.relative_to(folder).as_posix() for path in held[:8])
+        raise DataError(folder, f"holds {len(held)} networks; name one of {names}")
+    return held[0] if held else folder
 
 
 def training_data(path: str | Path) -> DataSpec | None:
@@ -73,7 +93,7 @@ def training_data(path: str | Path) -> DataSpec | None:
         DataError: a run whose files do not belong together.
     """
     path = Path(path)
-    folder = path if path.is_dir() else path.parent
+    folder = _run_folder(path) if path.is_dir() else path.parent
     if not (folder / f"{RUN}.json").is_file():
         return None
     record = read_run(folder)

@@ -9,6 +9,7 @@ from trfjax.cli.commands.extract import Extract as Extract
 from trfjax.cli.commands.finetune import Finetune as Finetune
 from trfjax.cli.commands.info import Info as Info
 from trfjax.cli.commands.map import Map as Map
+from trfjax.cli.commands.predict import Predict as Predict
 from trfjax.cli.commands.rank import Rank as Rank
 from trfjax.cli.commands.report import Report as Report
 from trfjax.cli.commands.train import Train as Train
@@ -22,6 +23,7 @@ COMMANDS: dict[str, type[Any]] = {
     "map": Map,
     "finetune": Finetune,
     "adapt": Adapt,
+    "predict": Predict,
     "report": Report,
     "info": Info,
 }
