@@ -13,28 +13,8 @@ from typing import Literal
 import tyro
 
 from trfjax.cli.study import report_study
-from trfjax.studies.specs import DataSpec
-from trfjax.studies.study import Study
+from trfjax.studies.real import real_study
 from trfjax.training.recipe import Recipe
-
-# Day sequences and their halves; the target is the dark sequence.
-CAMVID = (
-    "camvid:0006R0",
-    "camvid:0006R0[:0.5]",
-    "camvid:0016E5",
-    "camvid:0016E5[:0.5]",
-    "camvid:Seq05VD",
-    "camvid:Seq05VD[0.5:]",
-)
-# Photographs of other places and two drives, over the six classes they share.
-LABELMEFACADE = (
-    "labelmefacade:boston_area",
-    "labelmefacade:cambridge_uk",
-    "labelmefacade:envelope_insidecity",
-    "labelmefacade:mallorca_villages",
-    "camvid:0006R0",
-    "camvid:0016E5",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,20 +35,8 @@ class Config:
 
 def main(config: Config) -> None:
     """Train, rank, fine-tune, compare."""
-    camvid = config.study == "camvid"
-    target = "camvid:0001TP" if camvid else "labelmefacade:palma"
-
-    def data(name: str) -> DataSpec:
-        root = str(Path(config.root) / name.split(":")[0])
-        labels = None if camvid else "common6"
-        return DataSpec(name=name, root=root, labels=labels, size=config.size)
-
-    names = CAMVID if camvid else LABELMEFACADE
-    study = Study(
-        sources={name.split(":", 1)[1]: data(name) for name in names},
-        target=data(f"{target}[:0.5]"),  # the shots are drawn from the first half
-        test=data(f"{target}[0.5:]"),  # transfer is measured on the second
-        size=config.size,
+    study = dataclasses.replace(
+        real_study(config.study, config.root, size=config.size),
         width=config.base,
         shots=config.shots,
         recipe=Recipe(steps=config.steps),

@@ -10,11 +10,11 @@ import tyro
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from trfjax.cli.demo import FULL, SOURCES, TARGET
 from trfjax.data import load_dataset
 from trfjax.ranking.result import read_ranking
 from trfjax.reporting.plot_transfer import plot_transfer
 from trfjax.reporting.plots import plot
+from trfjax.studies.cities import FULL, SOURCES, TARGET
 from trfjax.studies.study import read_outcome
 
 

@@ -97,9 +97,9 @@ def run_study(
     """
     pool, test = (spec.load() for spec in (study.target, study.test))
     runs, data = {}, {}
-    for i, (name, spec) in enumerate(study.sources.items()):
+    for name, spec in study.sources.items():
         data[name] = spec.load()
-        runs[name] = _train(study, name, data[name], folder, i)
+        runs[name] = study_source(study, name, data[name], folder)
         progress(SourceReady(name, len(data[name]), runs[name]))
     ranking, ranking_seconds = _rank(study, runs, data, pool, folder)
     progress(ranking)
@@ -143,10 +143,16 @@ def _keep_outcome(study: Study, outcome: Outcome, folder: Path) -> None:
     Store(folder).put(msgspec.to_builtins(study), Made(value=value), name="outcome")
 
 
-def _train(
-    study: Study, name: str, data: Dataset, folder: Path, index: int
-) -> SourceRun:
-    """Train a source, or read it back when it was made with the same options."""
+def study_source(study: Study, name: str, data: Dataset, folder: Path) -> SourceRun:
+    """Train a source of a study, or read it back if it was made with the same options.
+
+    Args:
+        study: that has a source of this name.
+        name: of the source.
+        data: its images; nine tenths are trained on.
+        folder: of the study.
+    """
+    index = list(study.sources).index(name)
     card = ModelCard(
         name=name,
         architecture=study.model,
