@@ -49,10 +49,8 @@ from trfjax.scores.hscore_sums import h_score_of_moments
 from trfjax.scores.leep import leep_of_atoms
 from trfjax.scores.logme_sums import logme_of_moments
 from trfjax.scores.nce import nce_of_counts
-from trfjax.scores.otce.atoms import (
-    otce_atoms,
-    otce_atoms_replicates,
-)
+from trfjax.scores.otce.atoms import otce_atoms
+from trfjax.scores.otce.atoms_replicates import otce_atoms_replicates
 from trfjax.scores.otce.otce import otce
 from trfjax.scores.otce.quantisation import problem_of
 from trfjax.statistics.interval import image_interval

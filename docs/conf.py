@@ -59,7 +59,12 @@ MODULES = {
     ),
     "values": (
         "Values",
-        ("trfjax.state", "trfjax.training.recipe", "trfjax.scores.spec"),
+        (
+            "trfjax.state",
+            "trfjax.training.recipe",
+            "trfjax.scores.spec",
+            "trfjax.scores.vocabulary",
+        ),
     ),
 }
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from trfjax.ranking.cell import Cell
-from trfjax.ranking.result import COLUMNS, Ranking
+from trfjax.ranking.records import COLUMNS
+from trfjax.ranking.result import Ranking
 
 SOURCES = ("boston", "lyon", "osaka", "lima", "cairo", "oslo")
 METRICS = ("otce", "leep", "nce", "h_score", "logme")

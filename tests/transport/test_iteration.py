@@ -10,20 +10,17 @@ from scipy.special import logsumexp
 
 from tests.transport import reference
 from tests.transport.test_joint import problem_of
+from trfjax.transport.cycle import column_scale, measure
 from trfjax.transport.iteration import (
     STAGE_FACTOR,
     STAGE_START,
-    Cycle,
-    clouds_of,
-    column_scale,
     first_stage,
     iterate,
     last_stage,
-    measure,
-    settled,
 )
 from trfjax.transport.kernel import kept_kernel, kept_reader
 from trfjax.transport.problem import Settings, centre
+from trfjax.transport.progress import Cycle, clouds_of, settled
 
 EPSILON = 0.2
 TIGHT = Settings(tolerance=1e-11, joint_tolerance=1e-11)

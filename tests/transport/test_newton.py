@@ -10,7 +10,8 @@ from scipy.special import logsumexp
 
 from tests.transport.test_iteration import EPSILON, problem, semi_dual
 from trfjax.transport import newton
-from trfjax.transport.iteration import first_stage, measure
+from trfjax.transport.cycle import measure
+from trfjax.transport.iteration import first_stage
 from trfjax.transport.kernel import kept_kernel, kept_reader
 from trfjax.transport.newton import MOVE, NEWTON_TOLERANCE, newton_step
 

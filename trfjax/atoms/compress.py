@@ -129,9 +129,7 @@ class Compressor:
         spread -= np.bincount(atom, count, len(used)) * apart
         cells = Cells(mean, count, label, atom + self.finer)
         self.finer += len(used)
-        self.parts.append((
-            *cells, np.maximum(spread, 0), np.full(len(used), number)
-        ))  # fmt: skip
+        self.parts.append((*cells, np.maximum(spread, 0), np.full(len(used), number)))
 
     def finish(self, *, facts: dict[str, Any] | None = None) -> Atoms:
         """Return the atoms of all images.
@@ -143,10 +141,16 @@ class Compressor:
             raise ValueError("labels: nothing is left to compress, all are ignored")
         *cells, scatter, image = map(np.concatenate, zip(*self.parts, strict=True))
         return join(
-            Cells(*cells), scatter, image, self.sample.sample(),
-            image_ids=tuple(self.names), num_classes=self.num_classes,
-            count=self.atoms, seed=self.seed, facts=facts,
-        )  # fmt: skip
+            Cells(*cells),
+            scatter,
+            image,
+            self.sample.sample(),
+            image_ids=tuple(self.names),
+            num_classes=self.num_classes,
+            count=self.atoms,
+            seed=self.seed,
+            facts=facts,
+        )
 
     def _assigned(
         self, features: np.ndarray, number: int
@@ -162,9 +166,11 @@ class Compressor:
         sample = features[np.sort(rng.choice(len(features), count, replace=False))]
         weights = np.ones(len(sample), np.float32)
         centres = kmeans(
-            *_padded(sample, weights), jax.random.key(number),
-            count=fine, steps=STEPS,
-        )  # fmt: skip
+            *_padded(sample, weights),
+            jax.random.key(number),
+            count=fine,
+            steps=STEPS,
+        )
         found = nearest(*_padded(features), centres)
         index, distance = (np.asarray(part)[: len(features)] for part in found)
         return index, distance.astype(np.float64), np.asarray(centres)

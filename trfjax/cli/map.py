@@ -31,9 +31,12 @@ def run(config: Any) -> int:
             "or else a folder of features with --published"
         )
     options = {
-        "metric": config.metric, "stride": config.stride, "seed": config.seed,
-        "min_pixels": config.min_pixels, "epsilon": config.epsilon,
-    }  # fmt: skip
+        "metric": config.metric,
+        "stride": config.stride,
+        "seed": config.seed,
+        "min_pixels": config.min_pixels,
+        "epsilon": config.epsilon,
+    }
     inputs = [*config.sources, *filter(None, (config.root, config.published))]
     with claimed(config.out, "map", inputs=inputs) as folder:
         target, maps = None, _published(config, options)
@@ -45,8 +48,10 @@ def run(config: Any) -> int:
             found.append(one)
         write_config(folder, config)
         drawn: dict[str, Any] = {
-            "images": config.images, "opacity": config.opacity, "limits": config.limits,
-        }  # fmt: skip
+            "images": config.images,
+            "opacity": config.opacity,
+            "limits": config.limits,
+        }
         files = write_maps(found, target, folder, **drawn)
         if target is not None and all(one.pixels is not None for one in found):
             page = maps_page(found, target, folder / "maps.html", **drawn)

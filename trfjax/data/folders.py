@@ -112,9 +112,14 @@ def load_dataset(
         folder = _needed(root, kind)
         patients = find_patients(folder, chosen, follow_links=follow_links)
         data = load_volumes(
-            name, patients, chosen_map(kind, folder, chosen.tasks, labels, classes),
-            domain=rest, slicing=slicing or Slicing(), count=count, channels=channels,
-        )  # fmt: skip
+            name,
+            patients,
+            chosen_map(kind, folder, chosen.tasks, labels, classes),
+            domain=rest,
+            slicing=slicing or Slicing(),
+            count=count,
+            channels=channels,
+        )
         return _finished(data, None, size, cache)
     if split is not None:
         name = f"{name}/{split}"
@@ -173,9 +178,13 @@ def _needed(root: str | Path | None, kind: str) -> Path:
 def _layout(kind: str) -> Layout:
     if kind not in LAYOUTS:
         known = [
-            *LAYOUTS, *classification.SOURCES, *VOLUME_LAYOUTS, "brains", "synthetic",
+            *LAYOUTS,
+            *classification.SOURCES,
+            *VOLUME_LAYOUTS,
+            "brains",
+            "synthetic",
             "tfds",
-        ]  # fmt: skip
+        ]
         raise ValueError(f"name: unknown data set {kind!r}; known: {', '.join(known)}")
     return LAYOUTS[kind]
 

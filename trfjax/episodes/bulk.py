@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 from tqdm.auto import tqdm
 
-from trfjax.data import Dataset, load_batch, stack
+from trfjax.data import Dataset
 from trfjax.episodes.convolution import with_loop_convolutions
 from trfjax.episodes.draw import Episodes
 from trfjax.episodes.episode import (
@@ -24,6 +24,7 @@ from trfjax.episodes.episode import (
     fine_tune_one,
     make_program,
 )
+from trfjax.episodes.images import all_source_images, gather
 from trfjax.state import SourceModel, TrainedModel
 from trfjax.training.augment import NONE
 from trfjax.training.layers import with_new_head
@@ -92,7 +93,7 @@ def fine_tune_episodes(
             outside the pool, or a network in which more than the last layer depends
             on the classes.
     """
-    images, rows = _gather(pool, episodes)
+    images, rows = gather(pool, episodes)
     together = _together() if together is None else together
     key = jax.random.key(recipe.seed)
     template, head = with_new_head(
@@ -101,28 +102,26 @@ def fine_tune_episodes(
     template, model = _ready(template), _ready(source.model)
     source_batch = None
     if guide is not None:
-        source_batch = _source_batch(source, source_data, images.shape[1:])
-    run = functools.partial(
-        _run,
+        source_batch = all_source_images(source, source_data, images.shape[1:])
+    blank = blank_batch(pool, source.card, None)
+    common = _Common(
+        source=model,
+        template=template,
+        images=jnp.asarray(images),
+        blank=dataclasses.replace(blank, ignore=jnp.int32(-1)),
+        source_batch=source_batch,
+    )
+    program = make_program(
         model,
         template,
-        images=jnp.asarray(images),
-        blank=dataclasses.replace(
-            blank_batch(pool, source.card, None), ignore=jnp.int32(-1)
-        ),
-        source_batch=source_batch,
-        program=make_program(
-            model,
-            template,
-            head,
-            images.shape[1:],
-            recipe=recipe,
-            mode=mode,
-            guide=guide,
-            fresh=fresh,
-        ),
-        together=together,
+        head,
+        images.shape[1:],
+        recipe=recipe,
+        mode=mode,
+        guide=guide,
+        fresh=fresh,
     )
+    run = functools.partial(_run, common, program=program, together=together)
     keys = jax.vmap(functools.partial(jax.random.fold_in, key))(episodes.numbers)
     each = (keys, *(jnp.asarray(part) for part in rows))
     found = _in_parts(run, each, 4 * together if progress else None)
@@ -136,30 +135,38 @@ def fine_tune_episodes(
     )
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Common:
+    """What all episodes have in common."""
+
+    source: SourceModel
+    template: SourceModel  # with the new head
+    images: Array  # that occur in any episode
+    blank: Batch  # a batch without images
+    source_batch: Batch | None  # for the guide
+
+
 @functools.partial(jax.jit, static_argnames=("program", "together"))
 def _run(
-    source: SourceModel,
-    template: SourceModel,
+    common: _Common,
     keys: Array,
     support: Int[Array, "s ways shots"],
     query: Int[Array, "s ways queries"],
     *,
-    images: Array,
-    blank: Batch,
-    source_batch: Batch | None,
     program: Program,
     together: int,
 ) -> dict[str, Any]:
     def batch(positions: Int[Array, "ways each"]) -> Batch:
         ways, each = positions.shape
         labels = jnp.repeat(jnp.arange(ways), each)
-        chosen = images[positions.reshape(-1)]
-        return dataclasses.replace(blank, images=chosen, labels=labels)
+        chosen = common.images[positions.reshape(-1)]
+        return dataclasses.replace(common.blank, images=chosen, labels=labels)
 
     def one(part: tuple[Array, Array, Array]) -> dict[str, Any]:
         key, trained, tested = part
-        task = Task(batch(trained), batch(tested), source_batch)
-        return fine_tune_one(source, template, task, program, key)
+        task = Task(batch(trained), batch(tested), common.source_batch)
+        return fine_tune_one(common.source, common.template, task, program, key)
 
     size = together if together > 1 else None
     return lax.map(one, (keys, support, query), batch_size=size)
@@ -197,49 +204,3 @@ def _ready(model: SourceModel) -> SourceModel:
 
 def _together() -> int:
     return 1 if jax.default_backend() == "cpu" else ACCELERATOR_TOGETHER
-
-
-def _gather(
-    pool: Dataset, episodes: Episodes
-) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Read the images that occur, once; return them and the positions among them."""
-    every = np.concatenate([episodes.support.ravel(), episodes.query.ravel()])
-    if every.min() < 0 or every.max() >= len(pool):
-        raise ValueError(
-            f"episodes: they point to images {every.min()}..{every.max()} of "
-            f"{pool.name}, which has {len(pool)}; draw them from its labels"
-        )
-    used, position = np.unique(every, return_inverse=True)
-    images, _ = load_batch(pool, used)
-    support, query = np.split(position, [episodes.support.size])
-    return images, (
-        support.reshape(episodes.support.shape),
-        query.reshape(episodes.query.shape),
-    )
-
-
-def _source_batch(
-    source: TrainedModel, data: Dataset | None, image: tuple[int, ...]
-) -> Batch:
-    """Return all source images and labels."""
-    if data is None:
-        raise ValueError(
-            "source_data: the guide aligns target with source features, so it needs "
-            "labelled images of the source. Pass guide=None to fine-tune without."
-        )
-    if data.class_names != source.card.class_names:
-        raise ValueError(
-            f"source_data: its classes ({', '.join(data.class_names)}) are not those "
-            f"of the network ({', '.join(source.card.class_names)})"
-        )
-    images, labels = stack(data)
-    if images.shape[1:] != image:
-        raise ValueError(
-            f"source_data: images of shape {images.shape[1:]}, those of the pool have "
-            f"{image}. Load both with the same size= and channels=."
-        )
-    return dataclasses.replace(
-        blank_batch(data, source.card, None),
-        images=jnp.asarray(images),
-        labels=jnp.asarray(labels),
-    )

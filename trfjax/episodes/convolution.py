@@ -53,9 +53,14 @@ def convolve(
     )
     if not plain:
         return lax.conv_general_dilated(
-            images, kernel, strides, padding,
-            lhs_dilation=lhs_dilation, rhs_dilation=rhs_dilation, **options,
-        )  # fmt: skip
+            images,
+            kernel,
+            strides,
+            padding,
+            lhs_dilation=lhs_dilation,
+            rhs_dilation=rhs_dilation,
+            **options,
+        )
     pads: Any = tuple((int(low), int(high)) for low, high in padding)
     if kernel[..., 0].size <= FEW:
         return _by_patches(images, kernel, pads)

@@ -45,15 +45,21 @@ def checked_target(
     if spec.inputs[-1] == "target_probs":
         for probs, counted in zip(side.features, valid, strict=True):
             check_probs(
-                "target_features", probs.reshape(counted.size, -1), counted.ravel(),
+                "target_features",
+                probs.reshape(counted.size, -1),
+                counted.ravel(),
                 instead=f"{spec.name} reads class probabilities: apply a softmax.",
-            )  # fmt: skip
+            )
     if not reads_ids(spec):
         return side, num_source_classes or 0
     ids, classes = index_labels(
-        "target_features", side.features.ravel(), valid.ravel(), num_source_classes,
-        ignore, setting="num_source_classes",
-    )  # fmt: skip
+        "target_features",
+        side.features.ravel(),
+        valid.ravel(),
+        num_source_classes,
+        ignore,
+        setting="num_source_classes",
+    )
     indexed = np.asarray(ids).reshape(valid.shape)
     return dataclasses.replace(side, features=indexed), len(classes)
 

@@ -32,17 +32,20 @@ class MapArrays:
     def arrays(self) -> tuple[Any, ...]:
         """The four arrays, in order."""
         return (
-            self.source_features, self.source_labels,
-            self.target_features, self.target_labels,
-        )  # fmt: skip
+            self.source_features,
+            self.source_labels,
+            self.target_features,
+            self.target_labels,
+        )
 
     @property
     def settings(self) -> dict[str, int]:
         """The numbers of classes and the label to ignore."""
         return {
-            "num_classes": self.num_classes, "ignore": -1,
+            "num_classes": self.num_classes,
+            "ignore": -1,
             "num_source_classes": self.num_source_classes,
-        }  # fmt: skip
+        }
 
 
 def map_arrays(
@@ -88,10 +91,14 @@ def map_arrays(
     if num_source_classes is None:
         num_source_classes = int(predictions.max()) + 1
     return MapArrays(
-        source_features=source[0], source_labels=source[1], target_features=features,
-        target_labels=labels, predictions=predictions, num_classes=target.num_classes,
+        source_features=source[0],
+        source_labels=source[1],
+        target_features=features,
+        target_labels=labels,
+        predictions=predictions,
+        num_classes=target.num_classes,
         num_source_classes=num_source_classes,
-    )  # fmt: skip
+    )
 
 
 def folder_arrays(source: FolderMaps, target: FolderMaps, *, metric: str) -> MapArrays:

@@ -70,13 +70,21 @@ def pixel_map(
     """
     spec = mapped_score(metric, pixels=True)
     target, sources = checked_target(
-        spec, target_features, target_labels, num_classes=num_classes,
-        num_source_classes=num_source_classes, ignore=ignore,
-    )  # fmt: skip
+        spec,
+        target_features,
+        target_labels,
+        num_classes=num_classes,
+        num_source_classes=num_source_classes,
+        ignore=ignore,
+    )
     source = checked_source(
-        spec, source_features, source_labels, width=target.features.shape[-1],
-        num_source_classes=num_source_classes, ignore=ignore,
-    )  # fmt: skip
+        spec,
+        source_features,
+        source_labels,
+        width=target.features.shape[-1],
+        num_source_classes=num_source_classes,
+        ignore=ignore,
+    )
     known: dict[str, Any] = {"num_classes": len(target.classes)}
     if spec.source_ids:
         known["num_source_classes"] = sources if source is None else len(source.classes)
@@ -85,9 +93,13 @@ def pixel_map(
     values = _values(spec, source, target, known, num_samples, seed)
     valid = target.labels >= 0
     return PixelMap(
-        values=values, valid=valid, score=float(values[valid].mean()),
-        classes=_by_class(values, target), metric=spec.name, unit=spec.unit,
-    )  # fmt: skip
+        values=values,
+        valid=valid,
+        score=float(values[valid].mean()),
+        classes=_by_class(values, target),
+        metric=spec.name,
+        unit=spec.unit,
+    )
 
 
 def _values(

@@ -79,9 +79,14 @@ def suggest(
             f"{target.name}"
         )
     found = extract_all(
-        source, _without_labels(target), atoms={"probs": atoms}, batch_size=batch_size,
-        seed=seed, progress=progress, **options,
-    ).atoms["probs"]  # fmt: skip
+        source,
+        _without_labels(target),
+        atoms={"probs": atoms},
+        batch_size=batch_size,
+        seed=seed,
+        progress=progress,
+        **options,
+    ).atoms["probs"]
     held = found.counts.sum(axis=2, dtype=np.float64)  # (images, atoms)
     probs = np.clip(found.points.astype(np.float64), np.finfo(float).tiny, 1)
     surprise = -np.sum(probs * np.log(probs), axis=1)
@@ -89,9 +94,11 @@ def suggest(
     mass = held.sum(axis=0) / held.sum()
     indices, gains = chosen(shares, mass, surprise, count)
     return Suggestion(
-        indices=indices, gains=gains, surprise=shares @ surprise,
+        indices=indices,
+        gains=gains,
+        surprise=shares @ surprise,
         image_ids=tuple(target.image_ids[i] for i in indices),
-    )  # fmt: skip
+    )
 
 
 def chosen(

@@ -81,13 +81,21 @@ def transfer_map(
     _check(stride, min_pixels, num_samples)
     spec = mapped_score(metric, pixels=False)
     target, sources = checked_target(
-        spec, target_features, target_labels, num_classes=num_classes,
-        num_source_classes=num_source_classes, ignore=ignore,
-    )  # fmt: skip
+        spec,
+        target_features,
+        target_labels,
+        num_classes=num_classes,
+        num_source_classes=num_source_classes,
+        ignore=ignore,
+    )
     source = checked_source(
-        spec, source_features, source_labels, width=target.features.shape[-1],
-        num_source_classes=num_source_classes, ignore=ignore,
-    )  # fmt: skip
+        spec,
+        source_features,
+        source_labels,
+        width=target.features.shape[-1],
+        num_source_classes=num_source_classes,
+        ignore=ignore,
+    )
     target = target if image is None else _one(target, image)
     grid = _grid(target, stride)
     known: dict[str, Any] = {"num_classes": len(target.classes)}
@@ -107,10 +115,15 @@ def transfer_map(
             "take a larger stride or a smaller min_pixels"
         )
     return TransferMap(
-        values=values, valid=np.isfinite(values), counts=counts, standard_error=errors,
-        metric=spec.name, unit=spec.unit, stride=stride,
+        values=values,
+        valid=np.isfinite(values),
+        counts=counts,
+        standard_error=errors,
+        metric=spec.name,
+        unit=spec.unit,
+        stride=stride,
         size=(grid.height, grid.width),
-    )  # fmt: skip
+    )
 
 
 def _check(stride: int, min_pixels: int, num_samples: int) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from trfjax.scores import SCORES, score_named
-from trfjax.scores.spec import ScoreSpec, Setting
+from trfjax.scores.spec import ScoreSpec
+from trfjax.scores.vocabulary import Setting
 from trfjax.typing import FEATURE_SPACES, FeatureSpace
 
 DRAWN = 10_000  # pixels of a draw, as published

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +12,11 @@ from trfjax.errors import DataError, missing_extra
 from trfjax.files import atomic_path, read_json, write_json, write_text
 from trfjax.ranking.cell import Cell, cell_of
 from trfjax.ranking.forecast import Forecast
+from trfjax.ranking.records import COLUMNS, FORECAST, csv_text
 from trfjax.ranking.table import forecast_lines, table_text
 from trfjax.ranking.unlike import unlike
 from trfjax.ranking.verdict import LEAST, Verdict, pool_of, verdict_of
-from trfjax.reading import converted, printable
-
-COLUMNS: tuple[str, ...] = (
-    "rank", "source", "target", "metric", "score", "estimate", "low", "high",
-    "probability_best", "floor", "explained", "explained_low", "explained_high",
-    "forecast", "forecast_low", "forecast_high", "forecast_best", "forecast_within",
-    "standard_error", "bootstrap_error", "features", "status", "seconds", "error",
-)  # fmt: skip
-FORECAST = {
-    "forecast": "mean", "forecast_low": "low", "forecast_high": "high",
-    "forecast_best": "best", "forecast_within": "within",
-}  # fmt: skip
+from trfjax.reading import converted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,16 +147,10 @@ class Ranking:
 
     def to_csv(self, path: str | Path | None = None) -> str:
         """Return the table as CSV, and write it when a path is given."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for row in self.records():
-            writer.writerow(
-                {key: spreadsheet_cell(value) for key, value in row.items()}
-            )
+        text = csv_text(self.records())
         if path is not None:
-            write_text(path, text.getvalue())
-        return text.getvalue()
+            write_text(path, text)
+        return text
 
     def to_json(self, path: str | Path) -> None:
         """Write everything, replicates and joints included, as strict JSON."""
@@ -236,11 +218,3 @@ def read_ranking(path: str | Path) -> Ranking:
     plain: Ranking = converted(path, whole, Ranking)
     cells = tuple(cell_of(record, path) for record in records)
     return dataclasses.replace(plain, cells=cells)
-
-
-def spreadsheet_cell(value: Any) -> Any:
-    """Keep a spreadsheet from taking a name for a formula, or for several rows."""
-    if not isinstance(value, str):
-        return value
-    text = printable(value)
-    return "'" + text if text[:1] in ("=", "+", "-", "@") else text

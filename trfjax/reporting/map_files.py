@@ -90,13 +90,23 @@ def _of_pixels(
         title = f"{one.name}: {target.image_ids[i]}"
         stem = f"{one.name}-image-{i:04d}"
         laid = overlay(
-            example["image"], pixels.values[i], metric=pixels.metric, limits=limits,
-            opacity=opacity, title=title,
-        )  # fmt: skip
+            example["image"],
+            pixels.values[i],
+            metric=pixels.metric,
+            limits=limits,
+            opacity=opacity,
+            title=title,
+        )
         sides = plot_image(
-            example["image"], one.labels[i], one.errors[i], pixels.values[i],
-            metric=pixels.metric, classes=target.labels, limits=limits, title=title,
-        )  # fmt: skip
+            example["image"],
+            one.labels[i],
+            one.errors[i],
+            pixels.values[i],
+            metric=pixels.metric,
+            classes=target.labels,
+            limits=limits,
+            title=title,
+        )
         files.append(_save(laid, folder / f"{stem}-overlay.png"))
         files.append(_save(sides, folder / f"{stem}.png"))
     shown = {i: target[i]["image"] for i in worst}

@@ -16,7 +16,7 @@ from trfjax.data.layouts import COMMON6, TRAINIDS
 from trfjax.data.legend import PAPER, RGB, class_colours, legend
 from trfjax.features.predict import Prediction
 from trfjax.files import atomic_path, write_text
-from trfjax.ranking.result import spreadsheet_cell
+from trfjax.ranking.records import spreadsheet_cell
 
 CLEAR = ("background", "void")  # classes that an overlay does not paint
 SHOWN = 0.001  # share of the pixels from which on a legend names a class

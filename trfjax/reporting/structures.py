@@ -42,10 +42,13 @@ def statements(findings: Sequence[Finding]) -> str:
     """Return what was found, with intervals over patients."""
     body = [
         [
-            f.statement, str(f.gain), f"{f.agreeing} of {f.targets}", f.verdict,
+            f.statement,
+            str(f.gain),
+            f"{f.agreeing} of {f.targets}",
+            f.verdict,
         ]
         for f in findings
-    ]  # fmt: skip
+    ]
     return rows(["statement", "gain in Dice", "targets that agree", "verdict"], body)
 
 

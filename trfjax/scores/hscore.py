@@ -130,9 +130,13 @@ def _rows(
         raise ValueError(f"rcond: {rcond} is not a number >= 0")
     features = to_array("features", features)
     rows = labelled_rows(
-        ("features", "labels"), features, labels,
-        num_classes=num_classes, weights=weights, ignore=ignore,
-    )  # fmt: skip
+        ("features", "labels"),
+        features,
+        labels,
+        num_classes=num_classes,
+        weights=weights,
+        ignore=ignore,
+    )
     # Features that were rounded to float32 keep that noise in float64.
     exact = features.dtype == rows.features.dtype == np.float64
     default = default_rcond(rows.features.shape[1], exact=exact)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from trfjax.scores.example import CLASSED, Case
-from trfjax.scores.spec import Law
+from trfjax.scores.vocabulary import Law
 
 Change: TypeAlias = Callable[[Case, np.random.Generator], Case]
 

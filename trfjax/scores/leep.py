@@ -69,22 +69,30 @@ def leep(
         raise ValueError(f"reduction: {reduction!r} is neither 'log' nor 'prob'")
     rows = labelled_rows(
         ("source_probs", "target_labels"),
-        source_probs, target_labels,
-        num_classes=num_classes, weights=weights, ignore=ignore,
-    )  # fmt: skip
+        source_probs,
+        target_labels,
+        num_classes=num_classes,
+        weights=weights,
+        ignore=ignore,
+    )
     probs = jax.nn.softmax(rows.features) if from_logits else rows.features
     if not from_logits:
         probs = check_probs(
-            "source_probs", probs, rows.weights,
+            "source_probs",
+            probs,
+            rows.weights,
             instead="Pass probabilities, or logits with from_logits=True.",
             half=half_step(source_probs),
-        )  # fmt: skip
+        )
     if is_many(rows):
         return _of_many(dataclasses.replace(rows, features=probs), reduction)
     return _leep(
-        probs, rows.labels, rows.weights,
-        num_classes=rows.num_classes, reduction=reduction,
-    )  # fmt: skip
+        probs,
+        rows.labels,
+        rows.weights,
+        num_classes=rows.num_classes,
+        reduction=reduction,
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("num_classes", "reduction"))

@@ -93,16 +93,24 @@ def logme(
     if mode not in MODES:
         raise ValueError(f"mode: {mode!r} is none of {', '.join(MODES)}")
     rows = labelled_rows(
-        ("features", "labels"), features, labels,
-        num_classes=num_classes, weights=weights, ignore=ignore,
-    )  # fmt: skip
+        ("features", "labels"),
+        features,
+        labels,
+        num_classes=num_classes,
+        weights=weights,
+        ignore=ignore,
+    )
     if is_many(rows):
         found = _of_many(rows, mode=mode, intercept=intercept)
     else:
         found = _logme(
-            rows.features, rows.labels, rows.weights,
-            num_classes=rows.num_classes, mode=mode, intercept=intercept,
-        )  # fmt: skip
+            rows.features,
+            rows.labels,
+            rows.weights,
+            num_classes=rows.num_classes,
+            mode=mode,
+            intercept=intercept,
+        )
     if not is_traced(found.score):
         n, d = float(np.sum(rows.weights, dtype=float)), rows.features.shape[1]
         for problem in _problems(found, n, d, mode):

@@ -64,9 +64,13 @@ def nce(
     known = row_weights("target_labels", target, ignore, weights)
     known = row_weights("source_labels", source, ignore, known)
     z, sources = index_labels(
-        "source_labels", source, known, num_source_classes, ignore,
+        "source_labels",
+        source,
+        known,
+        num_source_classes,
+        ignore,
         setting="num_source_classes",
-    )  # fmt: skip
+    )
     y, targets = index_labels("target_labels", target, known, num_classes, ignore)
     if not is_traced(z, y, known):
         counts = _exact_counts(
@@ -75,9 +79,12 @@ def nce(
         value = nce_of_counts(counts[None], np.ones((1, 1)))[0]
         return jnp.asarray(value, known.dtype)
     return _nce(
-        jnp.asarray(z, jnp.int32), jnp.asarray(y, jnp.int32), jnp.asarray(known),
-        sources=len(sources), targets=len(targets),
-    )  # fmt: skip
+        jnp.asarray(z, jnp.int32),
+        jnp.asarray(y, jnp.int32),
+        jnp.asarray(known),
+        sources=len(sources),
+        targets=len(targets),
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("sources", "targets"))

@@ -78,16 +78,23 @@ def shrunk_h_score(
     if ddof not in ("reference", "consistent"):
         raise ValueError(f"ddof: {ddof!r} is neither 'reference' nor 'consistent'")
     rows = labelled_rows(
-        ("features", "labels"), features, labels,
-        num_classes=num_classes, weights=weights, ignore=ignore,
-    )  # fmt: skip
+        ("features", "labels"),
+        features,
+        labels,
+        num_classes=num_classes,
+        weights=weights,
+        ignore=ignore,
+    )
     if is_many(rows):
         found = _of_sums(sums_of(rows, centred=True, by_column=False), ddof)
     else:
         found = _shrunk_h_score(
-            rows.features, rows.labels, rows.weights,
-            num_classes=rows.num_classes, ddof=ddof,
-        )  # fmt: skip
+            rows.features,
+            rows.labels,
+            rows.weights,
+            num_classes=rows.num_classes,
+            ddof=ddof,
+        )
     if not is_traced(found.score) and float(found.intensity) == 1:
         warnings.warn(
             "shrunk_h_score: the shrinkage intensity is 1 (features near isotropic for "

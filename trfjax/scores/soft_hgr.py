@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -117,10 +117,7 @@ def max_h_score_network(
     key = jax.random.key(seed)
     values = [
         _fitted(
-            scaled,
-            rows.labels,
-            fit,
-            judge,
+            _Halves(scaled, rows.labels, fit, judge),
             key,
             num_classes=rows.num_classes,
             sizes=(width, features or max(rows.num_classes - 1, 1)),
@@ -132,12 +129,18 @@ def max_h_score_network(
     return (values[0] + values[1]) / 2
 
 
+class _Halves(NamedTuple):
+    """Instances, of which a half is fitted and a half is judged."""
+
+    inputs: Features
+    labels: Labels
+    fit: Weights
+    judge: Weights
+
+
 @functools.partial(jax.jit, static_argnames=("num_classes", "sizes", "steps"))
 def _fitted(
-    inputs: Features,
-    labels: Labels,
-    fit: Weights,
-    judge: Weights,
+    halves: _Halves,
     key: Any,
     *,
     num_classes: int,
@@ -145,6 +148,8 @@ def _fitted(
     steps: int,
     rate: float | Float[Array, ""],
 ) -> Float[Array, ""]:
+    inputs, labels, fit, judge = halves
+
     def score(network: Any, weights: Weights) -> Float[Array, ""]:
         hidden = jnp.tanh(dot(inputs, network["in"]) + network["bias"])
         found = dot(hidden, network["out"])

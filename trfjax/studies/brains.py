@@ -85,8 +85,13 @@ FULL = Study(
 QUICK = Study(
     sources=(*_problems(_TASKS, ("alder",), ("T1CE", "FLAIR")), _UNRELATED[2]),
     targets=_problems(("TC", "ED"), ("cedar",), ("T1CE", "FLAIR")),
-    patients=8, shots=2, test=5, width=4, source_steps=120, steps=20,
-)  # fmt: skip
+    patients=8,
+    shots=2,
+    test=5,
+    width=4,
+    source_steps=120,
+    steps=20,
+)
 
 
 def run(
@@ -121,9 +126,12 @@ def problem_data(problem: Problem, study: Study, *, count: int, seed: int) -> Da
     """Return the patients of a problem; every task has the same class names."""
     data = load_dataset(
         f"brains:{problem.institution}/{problem.modality}",
-        labels=problem.task, count=count, size=(study.side, study.side), channels=1,
+        labels=problem.task,
+        count=count,
+        size=(study.side, study.side),
+        channels=1,
         seed=seed,
-    )  # fmt: skip
+    )
     return dataclasses.replace(data, labels=LabelMap(CLASSES))
 
 
@@ -165,15 +173,22 @@ def measure(name: str, models: dict[str, TrainedModel], study: Study) -> Measure
     shots, test = target_data(named(name), study)
     candidates = [
         Source(
-            source, model,
+            source,
+            model,
             problem_data(named(source), study, count=study.shots, seed=study.seed),
         )
         for source, model in models.items()
-    ]  # fmt: skip
+    ]
     ranking = rank(
-        candidates, shots, metrics=METRICS, pixels=2000, repeats=2, bootstrap=0,
-        seed=study.seed, progress=False,
-    )  # fmt: skip
+        candidates,
+        shots,
+        metrics=METRICS,
+        pixels=2000,
+        repeats=2,
+        bootstrap=0,
+        seed=study.seed,
+        progress=False,
+    )
     scores = {
         metric: np.array([by_name[source] for source in models])
         for metric in METRICS
@@ -184,9 +199,10 @@ def measure(name: str, models: dict[str, TrainedModel], study: Study) -> Measure
     }
     first = [cell.source for cell in ranking.column()[:3]]
     scratch = finetune(
-        _fresh("scratch", study), shots,
+        _fresh("scratch", study),
+        shots,
         recipe=dataclasses.replace(study.recipe, steps=study.steps),
-    ).trained  # fmt: skip
+    ).trained
 
     def dice(*networks: TrainedModel) -> Float[np.ndarray, " p"]:
         found = evaluate_together([n.model for n in networks], networks[0].card, test)

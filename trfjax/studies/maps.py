@@ -59,9 +59,13 @@ def map_source(
         ValueError: images, labels or settings that cannot be used.
     """
     found = map_arrays(
-        source.model, target, metric=metric, source_data=source.data,
-        batch_size=batch_size, **source.options,
-    )  # fmt: skip
+        source.model,
+        target,
+        metric=metric,
+        source_data=source.data,
+        batch_size=batch_size,
+        **source.options,
+    )
     return mapped(found, source.name, target.name, metric=metric, **options)
 
 
@@ -92,8 +96,11 @@ def mapped(
         ValueError: settings that cannot be used.
     """
     common: dict[str, Any] = {
-        "metric": metric, "epsilon": epsilon, "seed": seed, **found.settings,
-    }  # fmt: skip
+        "metric": metric,
+        "epsilon": epsilon,
+        "seed": seed,
+        **found.settings,
+    }
 
     def shown(rows: Iterator[int]) -> Iterator[int]:
         count = -(-found.target_labels.shape[1] // stride)
@@ -106,10 +113,13 @@ def mapped(
     if mapped_score(metric, pixels=False).per_instance is not None:
         pixels = pixel_map(*found.arrays, **common)
     return SourceMaps(
-        source=source, target=target, cells=cells, pixels=pixels,
+        source=source,
+        target=target,
+        cells=cells,
+        pixels=pixels,
         labels=found.target_labels,
         errors=prediction_errors(found.predictions, found.target_labels),
-    )  # fmt: skip
+    )
 
 
 def write_arrays_of(found: SourceMaps, folder: Path) -> Path:

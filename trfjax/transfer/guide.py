@@ -22,7 +22,7 @@ from trfjax.state import Output
 from trfjax.training.recipe import BatchNorm
 from trfjax.transport.conditional import entropy_given_rows
 from trfjax.transport.joint import couple
-from trfjax.transport.problem import Problem, Settings
+from trfjax.transport.problem import Problem, Settings, mean_cost
 from trfjax.typing import FEATURE_SPACES, FeatureSpace
 
 SETTINGS = Settings(tolerance=1e-3, joint_tolerance=1e-4, max_iterations=200)
@@ -159,7 +159,7 @@ def alignment_loss(
     )
     epsilon = jnp.asarray(guide.epsilon, dtype)
     if guide.relative_epsilon:
-        epsilon = epsilon * _mean_cost(problem)
+        epsilon = epsilon * mean_cost(problem)
     if guide.gamma == 1:
         found = couple(problem, epsilon=epsilon, settings=settings)
         domain = found.cost
@@ -195,16 +195,6 @@ def _shares(points: Float[Array, "n d"], weights: Array | None) -> Float[Array, 
     if weights is None:
         return jnp.full(len(points), 1 / len(points), points.dtype)
     return weights / weights.sum()
-
-
-def _mean_cost(problem: Problem) -> Float[Array, ""]:
-    """Return the mean squared distance of all pairs."""
-    a, b = problem.source_weights, problem.target_weights
-    x, y = a @ problem.source, b @ problem.target
-    spread = a @ jnp.sum((problem.source - x) ** 2, axis=1)
-    spread += b @ jnp.sum((problem.target - y) ** 2, axis=1)
-    cost = spread + jnp.sum((x - y) ** 2)
-    return jnp.maximum(cost, jnp.finfo(cost.dtype).tiny ** 0.5)  # constant features
 
 
 def _with_class_means(

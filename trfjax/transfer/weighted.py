@@ -162,8 +162,11 @@ def _drawn(
 ) -> list[np.ndarray]:
     """Return some pixels of both sides: what the score reads, and target labels."""
     options: dict[str, Any] = {
-        "spaces": (spec.space,), "pixels": PIXELS, "seed": seed, "progress": False,
-    }  # fmt: skip
+        "spaces": (spec.space,),
+        "pixels": PIXELS,
+        "seed": seed,
+        "progress": False,
+    }
     sides = {"target": extract(source, shots, **options)}
     if source_data is not None and spec.two_sided:
         sides["source"] = extract(source, source_data, **options)

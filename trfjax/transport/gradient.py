@@ -108,9 +108,12 @@ def _multipliers(
     tolerance = 1e-12 if b.dtype == jnp.float64 else 1e-6
 
     found, _ = conjugate_gradients(
-        apply, right, lambda residual: centred(safe_divide(residual, b)),
-        tolerance=tolerance**2, steps=CONJUGATE_STEPS,
-    )  # fmt: skip
+        apply,
+        right,
+        lambda residual: centred(safe_divide(residual, b)),
+        tolerance=tolerance**2,
+        steps=CONJUGATE_STEPS,
+    )
     return centred(found)
 
 
@@ -138,9 +141,14 @@ class _Plan:
         problem = self.problem
         entries = len(problem.source) * len(problem.target)
         return scaled_reader(
-            problem.source, self.log_scale, problem.target, self.scale, self.offset,
-            kept=entries <= self.settings.dense_limit, block=self.block,
-        )  # fmt: skip
+            problem.source,
+            self.log_scale,
+            problem.target,
+            self.scale,
+            self.offset,
+            kept=entries <= self.settings.dense_limit,
+            block=self.block,
+        )
 
     def parts(self) -> tuple[Array, Array, Array]:
         return (

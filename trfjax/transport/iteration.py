@@ -14,13 +14,11 @@ joint can look settled while it is still wrong in the second digit.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from trfjax.arrays import safe_divide
+from trfjax.transport.cycle import take_cycle
 from trfjax.transport.kernel import (
     Reader,
     kept_kernel,
@@ -29,60 +27,15 @@ from trfjax.transport.kernel import (
     streamed_log_scale,
     streamed_reader,
 )
-from trfjax.transport.newton import MOVE, newton_step
+from trfjax.transport.newton import MOVE
 from trfjax.transport.problem import Problem, Settings
+from trfjax.transport.progress import Clouds, Cycle, Stage, clouds_of, settled
 
 STAGE_FACTOR = 4.0  # epsilon shrinks by this from stage to stage
 STAGE_START = 50.0  # the largest exponent the first stage may have
 STAGE_TOLERANCE = 0.05  # marginal error at which a stage hands over to the next
 STAGE_VISITS = 4  # kernels a stage may build before it hands over anyway
-SINKHORN_STEPS = 2  # per cycle
 CYCLES = 20  # per kernel
-
-
-class Clouds(NamedTuple):
-    """One problem, with the numbers every step needs."""
-
-    problem: Problem
-    scale: Array  # 2 / epsilon, of the present stage
-    kept: bool  # whether the kernel is kept in memory
-    block: int
-
-
-class Reading(NamedTuple):
-    """What one read of the kernel tells of the plan."""
-
-    u: Array  # (n,) scaling that makes the rows exact
-    v: Array  # (m,) scaling of the columns
-    moved: Array  # (n, t) mass of every source point, by target label
-    joint: Array
-    sums: Array  # (m,) of the columns
-    error: Array
-    change: Array  # of the joint, against the last reading
-
-
-class Cycle(NamedTuple):
-    """State of the iteration on one kernel."""
-
-    move: Array  # (m,) change of beta since the kernel was built
-    joint: Array
-    error: Array
-    change: Array
-    reads: Array
-    cycles: Array
-    hard: Array  # whether Newton's system takes many products
-
-
-class Stage(NamedTuple):
-    """State of the iteration over kernels and values of epsilon."""
-
-    left: Array  # stages before the last one
-    visits: Array
-    offset: Array  # (m,) beta
-    joint: Array
-    error: Array
-    change: Array
-    reads: Array
 
 
 def first_stage(problem: Problem, scale: Array) -> Stage:
@@ -97,9 +50,14 @@ def first_stage(problem: Problem, scale: Array) -> Stage:
     square = jnp.sum(problem.target**2, axis=1)
     offset = log_weights(problem.target_weights) - first * square / 2
     return Stage(
-        stages, jnp.zeros((), jnp.int32), offset, joint,
-        nothing + 2, nothing + 2, jnp.zeros((), jnp.int32),
-    )  # fmt: skip
+        left=stages,
+        visits=jnp.zeros((), jnp.int32),
+        offset=offset,
+        joint=joint,
+        error=nothing + 2,
+        change=nothing + 2,
+        reads=jnp.zeros((), jnp.int32),
+    )
 
 
 def last_stage(state: Stage, offset: Array) -> Stage:
@@ -113,13 +71,6 @@ def iterate(problem: Problem, scale: Array, state: Stage, settings: Settings) ->
     return lax.while_loop(
         lambda s: ~_finished(s, settings), lambda s: _visit(s, clouds, settings), state
     )
-
-
-def clouds_of(problem: Problem, scale: Array, settings: Settings) -> Clouds:
-    """Decide whether the kernel of a problem is kept."""
-    entries = len(problem.source) * len(problem.target)
-    block = settings.block(len(problem.target))
-    return Clouds(problem, scale, entries <= settings.dense_limit, block)
 
 
 def _stages_before(problem: Problem, scale: Array) -> Array:
@@ -138,22 +89,20 @@ def _finished(state: Stage, settings: Settings) -> Array:
     )
 
 
-def settled(state: Stage | Cycle | Reading, settings: Settings) -> Array:
-    """Return whether marginals and joint are as good as asked for."""
-    return (state.error <= settings.tolerance) & (
-        state.change <= settings.joint_tolerance
-    )
-
-
 def _visit(state: Stage, clouds: Clouds, settings: Settings) -> Stage:
     """Build the kernel for the present beta and iterate on it."""
     clouds = clouds._replace(scale=clouds.scale / STAGE_FACTOR**state.left)
     offset, kernel, reads = _build(state.offset, clouds)
     last = state.left <= 0
     begin = Cycle(
-        jnp.zeros_like(offset), state.joint, state.error, state.change,
-        state.reads + reads, jnp.zeros((), jnp.int32), jnp.zeros((), bool),
-    )  # fmt: skip
+        move=jnp.zeros_like(offset),
+        joint=state.joint,
+        error=state.error,
+        change=state.change,
+        reads=state.reads + reads,
+        cycles=jnp.zeros((), jnp.int32),
+        hard=jnp.zeros((), bool),
+    )
 
     def going(cycle: Cycle) -> Array:
         done = jnp.where(last, settled(cycle, settings), cycle.error <= STAGE_TOLERANCE)
@@ -161,23 +110,28 @@ def _visit(state: Stage, clouds: Clouds, settings: Settings) -> Stage:
         spent = (cycle.cycles >= CYCLES) | (cycle.reads >= settings.max_iterations)
         return (cycle.cycles == 0) | ~(done | far | spent)
 
-    cycle = lax.while_loop(going, lambda c: _cycle(c, kernel, clouds, settings), begin)
+    cycle = lax.while_loop(
+        going, lambda c: take_cycle(c, kernel, clouds, settings), begin
+    )
     visits = state.visits + 1
     onward = ~last & ((cycle.error <= STAGE_TOLERANCE) | (visits >= STAGE_VISITS))
     offset = (offset + cycle.move) * jnp.where(onward, STAGE_FACTOR, 1)
     return Stage(
-        jnp.where(onward, state.left - 1, state.left),
-        jnp.where(onward, 0, visits),
-        offset, cycle.joint, cycle.error, cycle.change, cycle.reads,
-    )  # fmt: skip
+        left=jnp.where(onward, state.left - 1, state.left),
+        visits=jnp.where(onward, 0, visits),
+        offset=offset,
+        joint=cycle.joint,
+        error=cycle.error,
+        change=cycle.change,
+        reads=cycle.reads,
+    )
 
 
 def _build(offset: Array, clouds: Clouds) -> tuple[Array, Reader, Array]:
     """Return the kernel as a reader, after mending columns that had underflowed."""
     problem, scale, kept, block = clouds
-    x, a, y, b = (
-        problem.source, problem.source_weights, problem.target, problem.target_weights
-    )  # fmt: skip
+    x, a = problem.source, problem.source_weights
+    y, b = problem.target, problem.target_weights
 
     def form(offset: Array):
         if kept:
@@ -210,48 +164,3 @@ def _build(offset: Array, clouds: Clouds) -> tuple[Array, Reader, Array]:
 
 def _ones(left: Array) -> Array:
     return jnp.ones(len(left), left.dtype)
-
-
-def _cycle(cycle: Cycle, kernel: Reader, clouds: Clouds, settings: Settings) -> Cycle:
-    """Take Sinkhorn steps, measure, and take a Newton step if there is need."""
-    problem = clouds.problem
-    a, b = problem.source_weights, problem.target_weights
-
-    def sinkhorn(_: Any, move: Array) -> Array:
-        v = jnp.exp(move)[:, None]
-        _, back = kernel.read(v, lambda t, a: safe_divide(a, t[:, 0]), a)
-        return column_scale(b, back)
-
-    move = lax.fori_loop(0, SINKHORN_STEPS, sinkhorn, cycle.move)
-    now = measure(kernel, move, problem, cycle.joint)
-    step, products, hard = newton_step(
-        kernel, now.u, now.v, now.moved, now.sums, problem,
-        hard=cycle.hard, enough=settings.tolerance,
-    )  # fmt: skip
-    reads = cycle.reads + SINKHORN_STEPS + 1 + products
-    cycles = cycle.cycles + 1
-    return Cycle(move + step, now.joint, now.error, now.change, reads, cycles, hard)
-
-
-def measure(kernel: Reader, move: Array, problem: Problem, joint: Array) -> Reading:
-    """Read the plan of a kernel whose columns have moved."""
-    a, b = problem.source_weights, problem.target_weights
-    v = jnp.exp(move)
-    left, back = kernel.read(
-        v[:, None] * problem.target_labels,
-        lambda t, a: safe_divide(a, t.sum(axis=1)), a,
-    )  # fmt: skip
-    u = safe_divide(a, left.sum(axis=1))
-    now = (problem.source_labels * u[:, None]).T @ left
-    sums = v * back
-    error = jnp.abs(b - sums).sum()
-    moved = left * u[:, None]
-    return Reading(u, v, moved, now, sums, error, jnp.abs(now - joint).sum())
-
-
-def column_scale(weights: Array, sums: Array) -> Array:
-    """Return the log factor that gives columns their weights; 0 for padding."""
-    tiny = jnp.finfo(sums.dtype).tiny
-    return jnp.where(
-        weights > 0, jnp.log(jnp.maximum(weights, tiny) / jnp.maximum(sums, tiny)), 0
-    )

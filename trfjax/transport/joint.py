@@ -60,12 +60,15 @@ def couple(
     squares = jnp.sum(a * jnp.sum(x**2, axis=1)) + jnp.sum(b * jnp.sum(y**2, axis=1))
     cost = jnp.maximum(squares - 2 * solution.inner, 0) + apart
     return Transport(
-        solution.joint, lax.stop_gradient(solution.shares), cost,
-        lax.stop_gradient(solution.marginal_error),
-        lax.stop_gradient(solution.joint_change),
+        joint=solution.joint,
+        shares=lax.stop_gradient(solution.shares),
+        cost=cost,
+        marginal_error=lax.stop_gradient(solution.marginal_error),
+        joint_change=lax.stop_gradient(solution.joint_change),
         # Without this a scan gives them tangents, which `all()` cannot take.
-        lax.stop_gradient(solution.iterations), lax.stop_gradient(solution.converged),
-    )  # fmt: skip
+        iterations=lax.stop_gradient(solution.iterations),
+        converged=lax.stop_gradient(solution.converged),
+    )
 
 
 def couple_many(

@@ -19,18 +19,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from trfjax.transport.iteration import (
-    Reading,
-    Stage,
-    column_scale,
-    first_stage,
-    iterate,
-    last_stage,
-    measure,
-    settled,
-)
+from trfjax.transport.cycle import column_scale, measure
+from trfjax.transport.iteration import first_stage, iterate, last_stage
 from trfjax.transport.kernel import streamed_log_scale, streamed_reader
 from trfjax.transport.problem import Problem, Settings
+from trfjax.transport.progress import Reading, Stage, settled
 
 NESTED_ABOVE = 20_000_000  # kernel entries above which a sample pays
 SAMPLE = 2_500  # points of it: every 4th, 8th ... point is taken

@@ -56,10 +56,13 @@ def newton_step(
         return sums * d - v * back
 
     d, products = conjugate_gradients(
-        apply, gradient, precondition,
-        tolerance=NEWTON_TOLERANCE, steps=NEWTON_STEPS,
+        apply,
+        gradient,
+        precondition,
+        tolerance=NEWTON_TOLERANCE,
+        steps=NEWTON_STEPS,
         needed=jnp.abs(gradient).sum() > enough,
-    )  # fmt: skip
+    )
     d = jnp.where(b > 0, d - jnp.sum(b * d), 0)
     d = d * jnp.minimum(1, MOVE / 2 / jnp.maximum(jnp.abs(d).max(), 1e-30))
     length, tries = _line_search(kernel, u, v, a, b, gradient, d, active=products > 0)

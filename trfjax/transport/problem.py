@@ -90,3 +90,23 @@ def centre(
 ) -> Float[Array, "n d"]:
     """Subtract the weighted mean; no plan depends on where a cloud stands."""
     return points - jnp.sum(points * weights[:, None], axis=0)
+
+
+def mean_cost(problem: Problem, surplus: Any = None) -> Float[Array, "*k"]:
+    """Return the mean squared distance between the clouds, of one problem or a batch.
+
+    Args:
+        problem: the clouds.
+        surplus: by how much squared distances exceed the cost in the mean, or None.
+    """
+
+    def moments(points: Array, weights: Array) -> tuple[Array, Array]:
+        middle = jnp.einsum("...n,...nd->...d", weights, points)
+        spread = jnp.sum((points - middle[..., None, :]) ** 2, axis=-1)
+        return middle, jnp.sum(weights * spread, axis=-1)
+
+    x, spread_x = moments(problem.source, problem.source_weights)
+    y, spread_y = moments(problem.target, problem.target_weights)
+    cost = spread_x + spread_y + jnp.sum((x - y) ** 2, axis=-1)
+    cost = cost if surplus is None else cost - surplus
+    return jnp.maximum(cost, jnp.finfo(cost.dtype).tiny ** 0.5)  # constant features

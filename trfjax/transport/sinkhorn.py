@@ -67,6 +67,13 @@ def read_off(
     error = jnp.abs(shares.sum(axis=1) - problem.target_weights).sum()
     moving = change > settings.joint_tolerance
     return Solution(
-        joint, shares, jnp.sum(means * y), join_rows(log_scale, len(problem.source)),
-        offset, error, change, reads + 1, (error <= settings.tolerance) & ~moving,
-    )  # fmt: skip
+        joint=joint,
+        shares=shares,
+        inner=jnp.sum(means * y),
+        log_scale=join_rows(log_scale, len(problem.source)),
+        log_offset=offset,
+        marginal_error=error,
+        joint_change=change,
+        iterations=reads + 1,
+        converged=(error <= settings.tolerance) & ~moving,
+    )

@@ -12,7 +12,8 @@ from tests.transport.reference import (
 )
 from trfjax.atoms.compress import compress
 from trfjax.errors import ScoreWarning
-from trfjax.scores.otce.atoms import otce_atoms, otce_atoms_replicates
+from trfjax.scores.otce.atoms import otce_atoms
+from trfjax.scores.otce.atoms_replicates import otce_atoms_replicates
 from trfjax.scores.otce.quantisation import problem_of
 from trfjax.transport.joint import couple
 from trfjax.transport.problem import Settings

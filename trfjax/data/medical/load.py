@@ -76,11 +76,16 @@ def load_volumes(
         groups=tuple(_group(patients[view.patient]) for view, _ in places),
         unit="patient",
         fingerprint=digest(
-            "volumes", ids, dataclasses.asdict(slicing), repeat, labels.names,
-            sorted((labels.ids or {}).items()), labels.ignore,
+            "volumes",
+            ids,
+            dataclasses.asdict(slicing),
+            repeat,
+            labels.names,
+            sorted((labels.ids or {}).items()),
+            labels.ignore,
             [[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in used],
         ),
-    )  # fmt: skip
+    )
 
 
 def _chosen(patients: list[Patient], domain: str, count: int | None) -> list[View]:

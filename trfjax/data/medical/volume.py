@@ -60,9 +60,13 @@ class Volume:
         steps = np.array(self.voxels.shape) / size
         middle: Any = steps / 2 - 0.5  # the stub knows a single number only
         moved = ndimage.affine_transform(
-            voxels, steps, middle, tuple(size), order=0 if labels else 1,
+            voxels,
+            steps,
+            middle,
+            tuple(size),
+            order=0 if labels else 1,
             mode="nearest",
-        )  # fmt: skip
+        )
         affine = self.affine.copy()
         affine[:3, :3] *= steps
         affine[:3, 3] = self.affine[:3, :3] @ middle + self.affine[:3, 3]

@@ -10,6 +10,7 @@ from trfjax.data.synthetic import (
     buildings,
     facades,
     furniture,
+    ground,
     people,
     plants,
     texture,
@@ -35,7 +36,7 @@ def compose(
     street = plan(city, fixed)
     canvas = Canvas(*size, _camera(city, street, frame, size, moment))
     plants.backdrop(canvas, city, fixed)
-    buildings.pave(canvas, city, street)
+    ground.pave(canvas, city, street)
     items = [*street.items, *moving(city, street, canvas.camera.z, moment)]
     _draw(canvas, city, street, items, int(fixed.integers(1 << 30)))
     if city.bonnet:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
 
 from trfjax.atoms.atoms import Atoms
 from trfjax.errors import ScoreWarning
 from trfjax.scores.otce.quantisation import (
-    ROUND,
     Correction,
     entropy_of,
     problem_of,
@@ -28,7 +25,6 @@ from trfjax.scores.otce.result import (
 )
 from trfjax.transport.joint import Transport, couple
 from trfjax.transport.problem import Settings
-from trfjax.transport.resampled import couple_resampled
 from trfjax.typing import FEATURE_SPACES, FeatureSpace
 
 
@@ -92,62 +88,6 @@ def otce_atoms(
     return result
 
 
-def otce_atoms_replicates(
-    source: Atoms,
-    target: Atoms,
-    multiplicities: Float[np.ndarray, "b i"],
-    *,
-    source_multiplicities: Float[np.ndarray, "b j"] | None = None,
-    epsilon: float = 0.1,
-    relative_epsilon: bool = False,
-    feature_space: FeatureSpace = "probs",
-    settings: Settings | None = None,
-    result: OtceResult | None = None,
-) -> np.ndarray:
-    """Return the OTCE score of every resample of target images, `(b,)`.
-
-    Resampling changes the weights and histograms of the atoms, not their points, so
-    that all replicates share one kernel; each is solved to the tolerance. What atoms
-    change is taken to be the same for all of them.
-
-    Args:
-        source: atoms of the source.
-        target: atoms of the target.
-        multiplicities: how often every target image occurs in a resample.
-        source_multiplicities: likewise for the source; by default each occurs once.
-        epsilon: as `otce_atoms` takes it, and so the others.
-        relative_epsilon: multiply epsilon by the mean cost of all images.
-        feature_space: what the features are.
-        settings: stopping rule.
-        result: of `otce_atoms` with these arguments, which is computed without it.
-    """
-    if result is None:
-        result = otce_atoms(
-            source,
-            target,
-            epsilon=epsilon,
-            relative_epsilon=relative_epsilon,
-            feature_space=feature_space,
-            settings=settings,
-        )
-    sources = source.histograms(source_multiplicities)
-    sources = sources if sources.ndim == 3 else sources[None]
-    found = couple_resampled(
-        _padded(source.points, 0), _padded(target.points, 0),
-        _padded(sources, 1), _padded(target.histograms(multiplicities), 1),
-        epsilon=float(result.epsilon), settings=settings,
-    )  # fmt: skip
-    assert result.quantisation is not None  # made above
-    return _scores(found, result.quantisation.correction)
-
-
-def _scores(found: Any, correction: np.ndarray) -> np.ndarray:
-    joints = np.asarray(found.joint, np.float64)
-    joints /= np.maximum(joints.sum(axis=(1, 2), keepdims=True), 1e-30)
-    scores = np.array([-entropy_of(joint + correction) for joint in joints])
-    return np.where(np.asarray(found.converged), scores, np.nan)
-
-
 def _check(source: Atoms, target: Atoms, epsilon: Any, space: str) -> None:
     if space not in FEATURE_SPACES:
         raise ValueError(
@@ -161,13 +101,6 @@ def _check(source: Atoms, target: Atoms, epsilon: Any, space: str) -> None:
         )
     if not (np.isfinite(epsilon) and epsilon > 0):
         raise ValueError(f"epsilon: {epsilon!r} is not a positive number")
-
-
-def _padded(values: np.ndarray, axis: int) -> jax.Array:
-    """Add atoms of no mass up to a round number, so that few programs are compiled."""
-    width = [(0, 0)] * values.ndim
-    width[axis] = (0, -values.shape[axis] % ROUND)
-    return jnp.asarray(np.pad(values, width))
 
 
 def mean_cost(source: Atoms, target: Atoms) -> float:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from trfjax.arrays import is_traced
 from trfjax.scores.otce.result import (
@@ -19,7 +19,7 @@ from trfjax.scores.otce.result import (
 from trfjax.transport.conditional import entropy_given_rows
 from trfjax.transport.exact import exact_joint
 from trfjax.transport.joint import Transport, couple_many
-from trfjax.transport.problem import Problem, Settings
+from trfjax.transport.problem import Problem, Settings, mean_cost
 
 
 @functools.partial(jax.jit, static_argnames=("relative", "settings"))
@@ -54,21 +54,6 @@ def entropic_draws(
         return _terms(found, rows, surplus), epsilon * jnp.mean(size**2)
     found = couple_many(problems, epsilon=epsilon, settings=settings)
     return _terms(found, rows, surplus), jnp.asarray(epsilon, found.cost.dtype)
-
-
-def mean_cost(problems: Problem, surplus: Any = None) -> Float[Array, " k"]:
-    """Return the mean cost between the clouds of every problem."""
-
-    def moments(points: Array, weights: Array) -> tuple[Array, Array]:
-        middle = jnp.einsum("kn,knd->kd", weights, points)
-        spread = jnp.sum((points - middle[:, None]) ** 2, axis=2)
-        return middle, jnp.sum(weights * spread, axis=1)
-
-    x, spread_x = moments(problems.source, problems.source_weights)
-    y, spread_y = moments(problems.target, problems.target_weights)
-    cost = spread_x + spread_y + jnp.sum((x - y) ** 2, axis=1)
-    cost = cost if surplus is None else cost - surplus
-    return jnp.maximum(cost, jnp.finfo(cost.dtype).tiny ** 0.5)  # constant features
 
 
 def _terms(found: Transport, rows: Int[Array, "k m"], surplus: Any) -> OtceDraws:

@@ -24,7 +24,7 @@ from trfjax.scores.otce.result import (
 )
 from trfjax.scores.otce.sampling import draw_problems
 from trfjax.scores.otce.sides import Side, check_sides
-from trfjax.scores.spec import Setting
+from trfjax.scores.vocabulary import Setting
 from trfjax.scores.whitening import factor_of
 from trfjax.transport.problem import Problem, Settings
 from trfjax.typing import (
@@ -33,10 +33,7 @@ from trfjax.typing import (
 )
 
 # What a ranking says of drawing and coupling; see `Setting`.
-SETTINGS: tuple[Setting, ...] = (
-    "num_samples", "repeats", "epsilon", "relative_epsilon", "key", "feature_space",
-    "solver",
-)  # fmt: skip
+SETTINGS: tuple[Setting, ...] = get_args(Setting)
 
 # From a batch of problems to problems of another cost, and how much the squared
 # distances of the new points exceed that cost in the mean, for every problem.

@@ -15,14 +15,13 @@ from jaxtyping import Array, Float
 from trfjax.arrays import is_traced
 from trfjax.promotion import usual_promotion
 from trfjax.scores.bounds import ENTROPY, entropy_bounds, entropy_limits, minus_entropy
-from trfjax.scores.otce.coupled import mean_cost
 from trfjax.scores.otce.draws import SETTINGS, Drawing, score_draws
 from trfjax.scores.otce.label_distances import LabelDistance, label_distances
 from trfjax.scores.otce.otce import trial
 from trfjax.scores.otce.resampled import resampled_draws
 from trfjax.scores.otce.result import OtceResult, Solver, details_of
 from trfjax.scores.spec import ScoreSpec, laws
-from trfjax.transport.problem import Problem, Settings
+from trfjax.transport.problem import Problem, Settings, mean_cost
 from trfjax.typing import IGNORE, ArrayInput, Count, FeatureSpace, PRNGKeyArray
 
 

@@ -135,11 +135,14 @@ def _exact(problems: Problem) -> Float[Array, "k s t"]:
             "'gaussian', 'entropic' or 'means'"
         )
     x, ys, y, yt = (
-        np.asarray(part, np.float64) for part in (
-            problems.source, problems.source_labels,
-            problems.target, problems.target_labels,
+        np.asarray(part, np.float64)
+        for part in (
+            problems.source,
+            problems.source_labels,
+            problems.target,
+            problems.target_labels,
         )
-    )  # fmt: skip
+    )
     found = np.zeros((len(x), ys.shape[2], yt.shape[2]))
     for k, s, t in np.ndindex(*found.shape):
         left, right = x[k][ys[k, :, s] > 0], y[k][yt[k, :, t] > 0]

@@ -10,7 +10,8 @@ from jaxtyping import Array
 
 from trfjax.promotion import usual_promotion
 from trfjax.scores.bounds import ENTROPY, entropy_bounds, entropy_limits, minus_entropy
-from trfjax.scores.otce.atoms import otce_atoms, otce_atoms_replicates
+from trfjax.scores.otce.atoms import otce_atoms
+from trfjax.scores.otce.atoms_replicates import otce_atoms_replicates
 from trfjax.scores.otce.draws import SETTINGS, Drawing, score_draws
 from trfjax.scores.otce.pixels import fit_pixels, otce_of_cells, pixel_otce
 from trfjax.scores.otce.resampled import resampled_draws
