@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Collection
 from typing import Any
@@ -17,12 +18,12 @@ def is_traced(*arrays: Any) -> bool:
     return any(isinstance(array, Tracer) for array in arrays)
 
 
-def as_count(name: str, value: Any, *, least: int = 1) -> int:
+def as_count(name: str, value: Any, *, least: int = 1, most: int | None = None) -> int:
     """Return a whole number of any integer type as an int.
 
     Raises:
         TypeError: no integer: a float, a bool, text.
-        ValueError: less than `least`.
+        ValueError: less than `least` or more than `most`.
     """
     try:
         number = operator.index(value)
@@ -32,6 +33,52 @@ def as_count(name: str, value: Any, *, least: int = 1) -> int:
         raise TypeError(f"{name}: expected an int, got {value!r}")
     if number < least:
         raise ValueError(f"{name}: {number} is less than {least}")
+    if most is not None and number > most:
+        raise ValueError(f"{name}: {number} is more than {most}")
+    return number
+
+
+def as_seed(name: str, value: Any) -> int:
+    """Return a seed as an int: what a key of JAX holds, 0 to 2^32 - 1.
+
+    JAX itself takes more and looks at the last 32 bits: 2^32 would be 0.
+
+    Raises:
+        TypeError: no integer.
+        ValueError: outside.
+    """
+    return as_count(name, value, least=0, most=2**32 - 1)
+
+
+def as_real(
+    name: str,
+    value: Any,
+    *,
+    above: int | float | None = None,
+    least: int | float | None = None,
+    most: int | float | None = None,
+) -> float:
+    """Return a finite number of any type as a float.
+
+    Raises:
+        TypeError: no number: text, a bool, an array of several.
+        ValueError: NaN, infinite, or outside the bounds.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = None
+    if number is None or isinstance(value, str | bytes | bool | np.bool_):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    if not math.isfinite(number):
+        raise ValueError(f"{name}: {value} is not finite")
+    if above is not None and not number > above:
+        least_words = "positive" if above == 0 else f"above {above:g}"
+        raise ValueError(f"{name}: {value} is not {least_words}")
+    if least is not None and number < least:
+        raise ValueError(f"{name}: {value} is less than {least:g}")
+    if most is not None and number > most:
+        raise ValueError(f"{name}: {value} is more than {most:g}")
     return number
 
 
@@ -40,12 +87,14 @@ def as_key(key: Any) -> PRNGKeyArray:
 
     Raises:
         TypeError: neither a key nor an integer.
+        ValueError: an integer of more than 32 bits.
     """
     if isinstance(key, jax.Array) and (
         jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key) or key.ndim
     ):
         return key
-    return jax.random.key(as_count("key", key, least=-(2**63)))
+    # JAX looks at the last 32 bits, and says nothing of the others.
+    return jax.random.key(as_count("key", key, least=-(2**31), most=2**32 - 1))
 
 
 def as_ignored(ignore: Any) -> np.ndarray:

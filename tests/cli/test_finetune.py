@@ -201,7 +201,10 @@ def test_a_seed_that_diverges_is_listed_and_the_rest_is_done(
         (["--shots", "9"], "--shots: 9 asked of synthetic:kestry:train, which has 4"),
         (["--shots", "0"], "--shots: 0"),
         (["--seeds", "1", "1"], "none twice"),
-        (["--seeds", "-1"], "must not be negative"),
+        (
+            ["--seeds", "-1"],
+            "--seeds: -1 is not one or more, each a whole",
+        ),
         (["--steps", "0"], "steps: 0"),
         (["--held-out", "0.9"], "--held-out: 0.9"),
         (["--target", "synthetic:atlantis"], "'atlantis'; available"),

@@ -31,7 +31,8 @@ def test_a_map_is_values_and_pictures(source, tmp_path, capsys):
     [
         ([], "--sources: none given"),
         (["--metric", "transrate"], "without a form in sums"),
-        (["--opacity", "2"], "--opacity: 2.0 is outside 0..1"),
+        (["--opacity", "2"], "--opacity: 2.0 is not a number from 0 to 1"),
+        (["--limits", "1", "0"], "--limits: 1 0; the first must be the lower"),
         (["--stride", "65"], "stride: 65 is larger than the maps of 32 x 64"),
         (["--out", "source.safetensors"], "cannot be written to"),
     ],

@@ -84,9 +84,9 @@ def test_one_bad_photograph_does_not_stop_the_others(source, photographs, capsys
     ("words", "message"),
     [
         (["--images", "nix"], "nix: no such folder"),
-        (["--opacity", "2"], "--opacity: 2.0 is outside 0..1"),
+        (["--opacity", "2"], "--opacity: 2.0 is not a number from 0 to 1"),
         (["--batch-size", "0"], "--batch-size: 0"),
-        (["--size", "0", "8"], "--size: (0, 8)"),
+        (["--size", "0", "8"], "--size: 0 8 is not 2 values"),
         (["--model", "nix"], "--model: nix: no such file or folder"),
         (["--out", "photos"], "is read from by this very command"),
     ],

@@ -162,7 +162,7 @@ def test_class_names_do_not_matter(rng):
     ("change", "words"),
     [
         ({"stride": 15}, "stride: 15 is larger than the maps of 10 x 14"),
-        ({"stride": 0}, "stride: 0 is not a positive int"),
+        ({"stride": 0}, "stride: 0 is less than 1"),
         ({"min_pixels": 1000}, "no cell of 5 x 5 pixels has a value"),
         ({"image": 3}, "image: 3 is outside 0..2"),
         ({"metric": "transrate"}, "without a form in sums; those are otce, leep"),

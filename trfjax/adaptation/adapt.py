@@ -14,6 +14,7 @@ from trfjax.adaptation.method import Method
 from trfjax.adaptation.result import AdaptResult
 from trfjax.adaptation.seed import Validator, Work, adapt_seed
 from trfjax.data import Dataset
+from trfjax.numbers import as_count, as_seed
 from trfjax.state import TrainedModel
 from trfjax.training.checkpoints import check_suffix
 from trfjax.training.evaluate import align, evaluate
@@ -144,10 +145,10 @@ def _check(
     checkpoint_every: int,
     validate_every: int,
 ) -> None:
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise ValueError(
-            f"seeds: {list(seeds)}; name at least one, none twice, none below 0"
-        )
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds: {list(seeds)}; name at least one, and none twice")
+    for seed in seeds:
+        as_seed("seeds", seed)
     if checkpoint is not None:
         check_suffix(checkpoint)
     if resume and checkpoint is None:
@@ -161,5 +162,4 @@ def _check(
         ("checkpoint_every", checkpoint_every),
         ("validate_every", validate_every),
     ):
-        if value < 1:
-            raise ValueError(f"{name}: {value} must be at least 1")
+        as_count(name, value)

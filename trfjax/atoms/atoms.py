@@ -14,6 +14,7 @@ from trfjax.atoms.groups import grouped, over
 from trfjax.atoms.sample import NAMES, Sample, mixed
 from trfjax.errors import DataError
 from trfjax.files import read_arrays, write_arrays
+from trfjax.numbers import as_count
 
 SCHEMA = 2  # of the files
 ARRAYS = ("points", "means", "counts", "scatter")
@@ -86,8 +87,7 @@ class Atoms:
         Raises:
             ValueError: a count below 1.
         """
-        if count < 1:
-            raise ValueError(f"count: {count} is less than 1")
+        as_count("count", count)
         if count >= len(self):
             return self
         index, centres = grouped(self.points, self.counts.sum(axis=(0, 2)), count, seed)

@@ -17,6 +17,7 @@ import tyro
 import yaml
 
 from trfjax.cli.commands import COMMANDS
+from trfjax.cli.options import check_options, refusal
 from trfjax.cli.streams import neutral_streams
 from trfjax.files import user_folder
 from trfjax.reading import read_yaml
@@ -201,6 +202,7 @@ def configure(name: str, words: list[str]) -> Any | None:
     words = [word for word in words if word != "--print-config"]
     given = {} if default is None else {"default": default}
     config = tyro.cli(command, args=words, prog=f"trfjax {name}", **given)
+    check_options(config)
     if printing:
         print(yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False), end="")
         return None
@@ -219,5 +221,5 @@ def read_config(path: Path, command: type[Any]) -> Any:
     try:
         return msgspec.convert({} if fields is None else fields, command)
     except msgspec.ValidationError as error:
-        known = ", ".join(field.name for field in msgspec.structs.fields(command))
-        raise ValueError(f"{path}: {error}; the options are {known}") from error
+        problem = refusal(command, fields, error)
+        raise ValueError(f"{path}: {problem}. Correct it.") from error

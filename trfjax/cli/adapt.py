@@ -107,12 +107,6 @@ def _check(config: Any) -> None:
         raise ValueError(
             f"--methods: unknown {unknown[0]!r}; available: {', '.join(METHODS)}"
         )
-    for name in ("methods", "seeds"):
-        values = getattr(config, name)
-        if not values or len(set(values)) < len(values):
-            raise ValueError(f"--{name}: name at least one, and none twice")
-    if min(config.seeds) < 0:
-        raise ValueError(f"--seeds: {min(config.seeds)} must not be negative")
     if not Path(config.source).exists():
         raise FileNotFoundError(
             f"--source: {config.source}: no such file or folder; name a run folder of "

@@ -23,8 +23,9 @@ from trfjax.studies.specs import source_specs, spec_of
 def run(config: Any) -> int:
     """Map sources on a target and write values and pictures."""
     mapped_score(config.metric, pixels=False)
-    if not 0 <= config.opacity <= 1:
-        raise ValueError(f"--opacity: {config.opacity} is outside 0..1")
+    if config.limits is not None and not config.limits[0] < config.limits[1]:
+        low, high = config.limits
+        raise ValueError(f"--limits: {low:g} {high:g}; the first must be the lower")
     if bool(config.sources) == (config.published is not None):
         raise ValueError(
             "--sources: none given; name run folders of trfjax train, or a YAML list, "

@@ -75,14 +75,6 @@ def _show(records: list[dict[str, Any]], names: tuple[str, ...], form: str) -> N
 
 
 def _check(config: Any) -> None:
-    if not config.images:
-        raise ValueError("--images: name a folder of photographs, or files")
-    if config.batch_size < 1:
-        raise ValueError(f"--batch-size: {config.batch_size} must be at least 1")
-    if not 0 <= config.opacity <= 1:
-        raise ValueError(f"--opacity: {config.opacity} is outside 0..1")
-    if config.size is not None and min(config.size) < 1:
-        raise ValueError(f"--size: {config.size} must be positive")
     if not Path(config.model).exists():
         raise FileNotFoundError(
             f"--model: {config.model}: no such file or folder; name a run folder of "

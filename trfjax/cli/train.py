@@ -25,10 +25,6 @@ def run(config: Any) -> int:
         raise ValueError(
             f"--model: unknown {config.model!r}; available: {', '.join(list_models())}"
         )
-    if config.checkpoint_every < 1:
-        raise ValueError(
-            f"--checkpoint-every: {config.checkpoint_every} must be at least 1"
-        )
     training = _training(config)
     inputs = [] if config.root is None else [config.root]
     with claimed(config.out, "train", inputs=inputs) as folder:

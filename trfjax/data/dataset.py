@@ -12,6 +12,7 @@ import numpy as np
 
 from trfjax.data.labels import NO_LABELS, LabelMap
 from trfjax.files import digest
+from trfjax.numbers import as_count, as_seed
 
 
 class Example(TypedDict):
@@ -126,6 +127,7 @@ class Dataset:
         Raises:
             ValueError: more shots than there are.
         """
+        count, seed = as_count("shots", count), as_seed("seed", seed)
         units = self.units
         there = len(np.unique(units))
         if not 1 <= count <= there:

@@ -20,6 +20,9 @@ from trfjax.data.medical.load import load_volumes
 from trfjax.data.medical.patients import find_patients
 from trfjax.data.medical.slicing import Slicing
 from trfjax.data.segmentation import chosen_map, refuse
+from trfjax.numbers import as_count, as_seed
+
+MAX_SIDE = 2**14  # pixels of an image that is asked for
 
 
 def load_dataset(
@@ -89,8 +92,7 @@ def load_dataset(
             raise ValueError(f"domain: {name!r} names one already; give it once")
         rest = domain if isinstance(domain, str) else ",".join(domain)
         name = f"{kind}:{rest}"
-    if size is not None and (len(size) != 2 or min(size) < 1):
-        raise ValueError(f"size: {size} is not (height, width) of at least 1 pixel")
+    _check(size, count, cache, seed)
     if channels not in (None, 1, 3):
         raise ValueError(f"channels: {channels} is neither 1 nor 3")
     volumes = kind in VOLUME_LAYOUTS or isinstance(layout, VolumeLayout)
@@ -156,6 +158,19 @@ def load_dataset(
             follow_links=follow_links,
         )
     return _finished(data, count, size, cache)
+
+
+def _check(size: Any, count: Any, cache: Any, seed: Any) -> None:
+    """Refuse numbers that cannot be, before anything is opened."""
+    if size is not None:
+        if not isinstance(size, tuple | list) or len(size) != 2:
+            raise ValueError(f"size: {size!r} is not (height, width)")
+        for side in size:
+            as_count("size", side, most=MAX_SIDE)
+    if count is not None:
+        as_count("count", count)
+    as_count("cache", cache, least=0)
+    as_seed("seed", seed)
 
 
 def _finished(

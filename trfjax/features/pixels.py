@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from trfjax.files import digest
+from trfjax.numbers import as_count, as_seed
 
 STRATEGIES = ("uniform", "balanced", "boundary", "per_image")
 RADIUS = 3  # of the boundary band, in pixels
@@ -95,17 +96,13 @@ def check_drawing(pixels: int, strategy: str, radius: int, seed: int) -> None:
     """Refuse settings that cannot be.
 
     Raises:
-        ValueError: a number below its least value, or an unknown strategy.
+        TypeError, ValueError: a number outside its range, or an unknown strategy.
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy: {strategy!r} is none of {', '.join(STRATEGIES)}")
-    for name, value, least in (
-        ("pixels", pixels, 1),
-        ("radius", radius, 1),
-        ("seed", seed, 0),
-    ):
-        if value < least:
-            raise ValueError(f"{name}: {value} is less than {least}")
+    as_count("pixels", pixels)
+    as_count("radius", radius)
+    as_seed("seed", seed)
 
 
 def near_boundary(label: np.ndarray, *, ignore: int, radius: int) -> np.ndarray:

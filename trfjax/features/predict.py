@@ -17,6 +17,7 @@ from trfjax.data.photographs import find_photographs
 from trfjax.features.featureset import softmax
 from trfjax.features.forward import Batch, forward
 from trfjax.features.predictor import Predictor, as_predictor
+from trfjax.numbers import as_count
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -88,8 +89,7 @@ def predict(
         TypeError, ValueError: images or output that cannot be used.
         FileNotFoundError, DataError: photographs that cannot be.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size: {batch_size} is less than 1")
+    as_count("batch_size", batch_size)
     predictor = sized(as_predictor(model, **options), size)
     data = _opened(images, predictor)
     if not len(data):

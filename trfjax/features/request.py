@@ -9,6 +9,7 @@ from typing import Any
 from trfjax.data.dataset import Dataset
 from trfjax.features.predictor import Predictor
 from trfjax.files import strict
+from trfjax.numbers import as_count
 from trfjax.typing import FEATURE_SPACES
 
 
@@ -35,7 +36,7 @@ def checked_spaces(
         batch_size: images at a time.
 
     Raises:
-        ValueError: unknown spaces or none, no image, a batch size below 1.
+        TypeError, ValueError: unknown spaces or none, no image, a batch size below 1.
     """
     wrong = [space for space in spaces if space not in FEATURE_SPACES]
     if wrong or not spaces or isinstance(spaces, str):
@@ -43,8 +44,7 @@ def checked_spaces(
             f"spaces: {spaces!r}; expected some of {', '.join(FEATURE_SPACES)}, "
             "as a tuple"
         )
-    if batch_size < 1:
-        raise ValueError(f"batch_size: {batch_size} is less than 1")
+    as_count("batch_size", batch_size)
     if not len(dataset):
         raise ValueError(f"dataset: {dataset.name} has no image")
     return tuple(space for space in FEATURE_SPACES if space in spaces)

@@ -11,6 +11,7 @@ from scipy.stats import t as student
 from trfjax.maps.inputs import Side, checked_source, checked_target, mapped_score
 from trfjax.maps.means import ratio_mean
 from trfjax.maps.result import ClassScore, PixelMap
+from trfjax.numbers import as_count, as_real, as_seed
 from trfjax.scores.spec import ScoreSpec
 from trfjax.statistics.interval import Interval
 from trfjax.transport.problem import Settings
@@ -68,6 +69,8 @@ def pixel_map(
         TypeError, ValueError: arrays or settings that do not fit, a score that is no
             mean over pixels, nothing left to score.
     """
+    epsilon, seed = as_real("epsilon", epsilon, above=0), as_seed("seed", seed)
+    num_samples = as_count("num_samples", num_samples)
     spec = mapped_score(metric, pixels=True)
     target, sources = checked_target(
         spec,

@@ -13,6 +13,7 @@ from trfjax.maps.inputs import Side, checked_source, checked_target, mapped_scor
 from trfjax.maps.means import ratio_mean
 from trfjax.maps.result import TransferMap
 from trfjax.maps.sums import scored_sums
+from trfjax.numbers import as_count, as_real, as_seed
 from trfjax.scores.spec import ScoreSpec
 from trfjax.typing import IGNORE, ArrayInput
 
@@ -79,6 +80,7 @@ def transfer_map(
             the images, no cell with enough pixels.
     """
     _check(stride, min_pixels, num_samples)
+    epsilon, seed = as_real("epsilon", epsilon, above=0), as_seed("seed", seed)
     spec = mapped_score(metric, pixels=False)
     target, sources = checked_target(
         spec,
@@ -129,8 +131,7 @@ def transfer_map(
 def _check(stride: int, min_pixels: int, num_samples: int) -> None:
     named = {"stride": stride, "min_pixels": min_pixels, "num_samples": num_samples}
     for name, value in named.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name}: {value!r} is not a positive int")
+        as_count(name, value)
 
 
 def _one(target: Side, image: int) -> Side:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
+from trfjax.numbers import as_count, as_real, as_seed
 from trfjax.scores import SCORES, score_named
 from trfjax.scores.spec import ScoreSpec
 from trfjax.scores.vocabulary import Setting
@@ -38,15 +39,15 @@ class Plan:
     def __post_init__(self) -> None:
         if not self.metrics:
             raise ValueError(f"metrics: none given; available: {', '.join(SCORES)}")
-        counts = [("pixels", count) for count in self.pixels.values()]
-        counts += [("repeats", self.repeats), ("atoms", self.atoms)]
+        counts: list[tuple[str, Any]] = [("repeats", self.repeats)]
+        counts += [("atoms", self.atoms)]
+        counts += [("pixels", count) for count in self.pixels.values()]
         for name, value in counts:
-            if not isinstance(value, str) and value < 1:
-                raise ValueError(f"{name}: {value} is less than 1")
-        if self.bootstrap < 0:
-            raise ValueError(f"bootstrap: {self.bootstrap} is negative")
-        if not self.epsilon > 0:
-            raise ValueError(f"epsilon: {self.epsilon} is not positive")
+            if value != "all":
+                as_count(name, value)
+        as_count("bootstrap", self.bootstrap, least=0)
+        as_real("epsilon", self.epsilon, above=0)
+        as_seed("seed", self.seed)
 
     @property
     def specs(self) -> tuple[ScoreSpec, ...]:

@@ -17,6 +17,7 @@ from trfjax.atoms.compress import ATOMS
 from trfjax.data.dataset import Dataset
 from trfjax.data.given import as_dataset
 from trfjax.files import write_json
+from trfjax.numbers import as_count, as_real
 from trfjax.ranking.forecast import check_history, forecasts
 from trfjax.ranking.history import History
 from trfjax.ranking.panel import How, Panel, panel_cells, panel_of
@@ -128,7 +129,7 @@ def rank(
         ),
         atoms=atoms,
         repeats=repeats,
-        epsilon=float(epsilon),
+        epsilon=as_real("epsilon", epsilon, above=0),
         relative_epsilon=relative_epsilon,
         features=spaces,
         solver=solver,
@@ -136,6 +137,7 @@ def rank(
         bootstrap=bootstrap,
         seed=seed,
     )
+    as_count("batch_size", batch_size)
     _check(sources, target)
     started = time.perf_counter()
     folder = None if out is None else Path(out)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from trfjax.numbers import as_real
 from trfjax.promotion import usual_promotion
 from trfjax.scores.bounds import unbounded
 from trfjax.scores.spec import ScoreSpec, laws
@@ -56,10 +57,8 @@ def energy(
         Estimation", ICCV 2023, Equations 3 and 4. Published code takes the penultimate
         features for the logits and half a percent of the instances for half of them.
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature: {temperature} is not positive")
-    if not 0 < fraction <= 1:
-        raise ValueError(f"fraction: {fraction} is not in (0, 1]")
+    as_real("temperature", temperature, above=0)
+    as_real("fraction", fraction, above=0, most=1)
     rows = unlabelled_rows(
         "source_logits", source_logits, labels=labels, weights=weights, ignore=ignore
     )

@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from trfjax.arrays import labelled_rows, safe_divide
+from trfjax.numbers import as_real
 from trfjax.promotion import usual_promotion
 from trfjax.scores.classwise import ByClass, by_class, dot, scatter
 from trfjax.scores.spec import ScoreSpec, laws
@@ -83,8 +84,7 @@ def gbc(
     ):
         if value not in known:
             raise ValueError(f"{name}: {value!r} is none of {', '.join(known)}")
-    if not floor > 0:
-        raise ValueError(f"floor: {floor} is not positive")
+    as_real("floor", floor, above=0)
     rows = labelled_rows(
         ("features", "labels"),
         features,

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from trfjax.arrays import is_traced, labelled_rows, to_array
 from trfjax.errors import ScoreWarning
+from trfjax.numbers import as_count
 from trfjax.promotion import usual_promotion
 from trfjax.scores.classwise import dot
 from trfjax.scores.images import (
@@ -132,8 +133,7 @@ def knn_tally(
     Scores of resampled images follow from it: the votes stay, the judged images are
     counted as often as they occur. The arguments are those of `knn`.
     """
-    if neighbours < 1:
-        raise ValueError(f"neighbours: {neighbours} is less than 1")
+    as_count("neighbours", neighbours)
     check_limit(num_samples)
     labels = to_array("labels", labels)
     rows = labelled_rows(

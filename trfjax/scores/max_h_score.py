@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from trfjax.arrays import as_labels, index_labels, row_weights
+from trfjax.numbers import as_count
 from trfjax.promotion import usual_promotion
 from trfjax.scores.bounds import SEPARATION
 from trfjax.scores.nce import label_counts
@@ -62,8 +63,8 @@ def max_h_score(
         Transfer Learning", ICIP 2019; Breiman and Friedman, "Estimating Optimal
         Transformations for Multiple Regression and Correlation", JASA 80, 1985.
     """
-    if features is not None and features < 1:
-        raise ValueError(f"features: {features} is less than 1")
+    if features is not None:
+        as_count("features", features)
     values = as_labels("inputs", inputs)
     ids = as_labels("labels", labels)
     if values.shape != ids.shape:

@@ -9,6 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from trfjax.arrays import safe_divide
+from trfjax.numbers import as_real
 from trfjax.promotion import usual_promotion
 from trfjax.scores.classwise import dot
 from trfjax.scores.spec import ScoreSpec, laws
@@ -57,8 +58,7 @@ def neighbourhood_density(
         Unsupervised Validation of Domain Adaptation via Soft Neighborhood Density",
         ICCV 2021, Equations 1 to 3.
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature: {temperature} is not positive")
+    as_real("temperature", temperature, above=0)
     check_limit(num_samples)
     rows, _ = thinned(
         unlabelled_rows("features", features, weights=weights), num_samples

@@ -12,6 +12,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from trfjax.arrays import is_traced, labelled_rows
+from trfjax.numbers import as_count, as_real
 from trfjax.promotion import usual_promotion
 from trfjax.scores.leep import leep
 from trfjax.scores.mixture import fit_mixture, principal
@@ -55,10 +56,8 @@ def clustered(
         raise ValueError(f"variance: {variance} is not in (0, 1]")
     if covariance not in ("full", "diagonal"):
         raise ValueError(f"covariance: {covariance!r} is neither 'full' nor 'diagonal'")
-    if not regularisation > 0:
-        raise ValueError(f"regularisation: {regularisation} is not positive")
-    if steps < 2:
-        raise ValueError(f"steps: {steps} is less than 2")
+    as_real("regularisation", regularisation, above=0)
+    as_count("steps", steps, least=2)
     rows = labelled_rows(
         ("features", "labels"),
         features,

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from trfjax.arrays import Rows, is_traced, labelled_rows, to_array
+from trfjax.numbers import as_count, as_real
 from trfjax.scores.images import (
     Tally,
     image_index,
@@ -41,10 +42,8 @@ def probe_tally(
     Scores of resampled images follow from it: the fits stay, the judged images are
     counted as often as they occur. The arguments are those of `linear_probe`.
     """
-    if not folds >= 2:
-        raise ValueError(f"folds: {folds} is less than 2, so no image would be unseen")
-    if not penalty > 0:
-        raise ValueError(f"penalty: {penalty} is not positive")
+    as_count("folds", folds, least=2)  # of one, no image would be unseen
+    as_real("penalty", penalty, above=0)
     if fit not in ("instances", "classes"):
         raise ValueError(f"fit: {fit!r} is neither 'instances' nor 'classes'")
     labels = to_array("labels", labels)

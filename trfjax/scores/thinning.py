@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from trfjax.arrays import Rows, is_traced
+from trfjax.numbers import as_count
 
 
 def check_limit(num_samples: int) -> None:
@@ -16,8 +17,7 @@ def check_limit(num_samples: int) -> None:
     Raises:
         ValueError: it is less than 2.
     """
-    if num_samples < 2:
-        raise ValueError(f"num_samples: {num_samples} is less than 2")
+    as_count("num_samples", num_samples, least=2)
 
 
 def thinned(rows: Rows, num_samples: int) -> tuple[Rows, Int[np.ndarray, " m"]]:

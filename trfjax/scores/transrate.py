@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from trfjax.arrays import labelled_rows, safe_divide
+from trfjax.numbers import as_real
 from trfjax.promotion import usual_promotion
 from trfjax.scores.classwise import by_class, dot
 from trfjax.scores.spec import ScoreSpec, laws
@@ -64,8 +65,7 @@ def transrate(
         Huang, Huang, Rong, Yang and Wei, "Frustratingly Easy Transferability
         Estimation", ICML 2022, Equations 6 and 7.
     """
-    if not epsilon > 0:
-        raise ValueError(f"epsilon: {epsilon} is not positive")
+    as_real("epsilon", epsilon, above=0)
     if class_weights not in ("prior", "uniform"):
         raise ValueError(
             f"class_weights: {class_weights!r} is neither 'prior' nor 'uniform'"

@@ -9,6 +9,7 @@ import jax
 import optax
 from jaxtyping import PyTree
 
+from trfjax.numbers import as_count, as_real, as_seed
 from trfjax.training.augment import STANDARD, Augment
 from trfjax.trees import leaf_path
 
@@ -44,17 +45,14 @@ class Recipe:
 
 def _check(recipe: Recipe) -> None:
     for name in ("steps", "batch_size"):
-        if getattr(recipe, name) < 1:
-            raise ValueError(f"{name}: {getattr(recipe, name)} must be at least 1")
+        as_count(name, getattr(recipe, name))
     for name in ("learning_rate", "clip"):
-        if not getattr(recipe, name) > 0:
-            raise ValueError(f"{name}: {getattr(recipe, name)} must be above 0")
-    for name in ("weight_decay", "aux_weight", "dice_weight", "seed"):
-        if not getattr(recipe, name) >= 0:
-            raise ValueError(f"{name}: {getattr(recipe, name)} must not be negative")
+        as_real(name, getattr(recipe, name), above=0)
+    for name in ("weight_decay", "aux_weight", "dice_weight"):
+        as_real(name, getattr(recipe, name), least=0)
     for name in ("warmup", "final"):
-        if not 0 <= getattr(recipe, name) <= 1:
-            raise ValueError(f"{name}: {getattr(recipe, name)} is not within 0..1")
+        as_real(name, getattr(recipe, name), least=0, most=1)
+    as_seed("seed", recipe.seed)
     for name, known in (
         ("class_weighting", get_args(ClassWeighting)),
         ("batch_norm", get_args(BatchNorm)),

@@ -11,6 +11,7 @@ import jax
 from tqdm import tqdm
 
 from trfjax.data import Dataset
+from trfjax.numbers import as_count
 from trfjax.state import ModelCard, SourceModel, TrainedModel, apply
 from trfjax.training.checkpoints import check_suffix, load_state, save_state
 from trfjax.training.evaluate import Evaluation, align, evaluate
@@ -153,5 +154,4 @@ def _check(checkpoint: str | Path | None, resume: bool, every: int) -> None:
         check_suffix(checkpoint)
     if resume and checkpoint is None:
         raise ValueError("resume: needs checkpoint, the file to go on from")
-    if every < 1:
-        raise ValueError(f"checkpoint_every: {every} must be at least 1")
+    as_count("checkpoint_every", every)

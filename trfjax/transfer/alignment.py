@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from trfjax.data import Dataset, batch_indices
+from trfjax.numbers import as_count, as_real
 from trfjax.state import SourceModel, TrainedModel
 from trfjax.training.evaluate import evaluate
 from trfjax.training.loop import DivergedError, blank_batch, read_batches
@@ -38,10 +39,8 @@ class Guiding:
     seed: int
 
     def __post_init__(self) -> None:
-        if self.images < 1:
-            raise ValueError(f"images: {self.images} must be at least 1")
-        if not 0 <= self.floor <= 1:
-            raise ValueError(f"floor: {self.floor} is not within 0..1")
+        as_count("images", self.images)
+        as_real("floor", self.floor, least=0, most=1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from trfjax.arrays import safe_divide
 from trfjax.data import Dataset
+from trfjax.numbers import as_count, as_real
 from trfjax.state import Output
 from trfjax.training.recipe import BatchNorm
 from trfjax.transport.conditional import entropy_given_rows
@@ -54,14 +55,11 @@ class Guide:
 
 def _check(guide: Guide) -> None:
     for name in ("steps", "source_batch", "target_batch"):
-        if getattr(guide, name) < 1:
-            raise ValueError(f"{name}: {getattr(guide, name)} must be at least 1")
+        as_count(name, getattr(guide, name))
     for name in ("learning_rate", "epsilon"):
-        if not getattr(guide, name) > 0:
-            raise ValueError(f"{name}: {getattr(guide, name)} must be above 0")
+        as_real(name, getattr(guide, name), above=0)
     for name in ("weight", "domain_weight", "task_weight", "source_weight"):
-        if not getattr(guide, name) >= 0:
-            raise ValueError(f"{name}: {getattr(guide, name)} must not be negative")
+        as_real(name, getattr(guide, name), least=0)
     if not 0 < guide.gamma <= 1:
         raise ValueError(f"gamma: {guide.gamma} is not above 0 and at most 1")
     for name, known in (

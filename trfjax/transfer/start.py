@@ -13,6 +13,7 @@ from jaxtyping import Float, PRNGKeyArray
 from trfjax.data import Dataset
 from trfjax.errors import ScoreWarning
 from trfjax.models import create_model, list_models
+from trfjax.numbers import as_count, as_real
 from trfjax.state import ModelCard, SourceModel, TrainedModel
 from trfjax.training.evaluate import align
 from trfjax.training.layers import (
@@ -46,12 +47,8 @@ class Finetuning:
     def __post_init__(self) -> None:
         if self.head not in ("auto", "new"):
             raise ValueError(f"unknown head {self.head!r}; available: auto, new")
-        if not 0 <= self.held_out <= 0.5:
-            raise ValueError(f"held_out: {self.held_out} is not within 0..0.5")
-        if self.evaluate_every < 1:
-            raise ValueError(
-                f"evaluate_every: {self.evaluate_every} must be at least 1"
-            )
+        as_real("held_out", self.held_out, least=0, most=0.5)
+        as_count("evaluate_every", self.evaluate_every)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

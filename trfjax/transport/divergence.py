@@ -11,6 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from trfjax.arrays import as_float, is_traced
+from trfjax.numbers import as_real
 from trfjax.transport.kernel import (
     join_rows,
     log_weights,
@@ -70,8 +71,8 @@ def sinkhorn_divergence(
             "source, target: expected (n, d) and (m, d) points of one width, got "
             f"{x.shape} and {y.shape}"
         )
-    if not is_traced(epsilon) and not epsilon > 0:
-        raise ValueError(f"epsilon: {epsilon!r} is not a positive number")
+    if not is_traced(epsilon):
+        as_real("epsilon", epsilon, above=0)
     a = _weights("source_weights", source_weights, len(x))
     b = _weights("target_weights", target_weights, len(y))
     settings = settings or Settings(tolerance=1e-4)

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from trfjax.numbers import as_real
+
 BLOCK_ENTRIES = 4_000_000  # of the kernel formed at a time: more leave a CPU's cache
 
 
@@ -81,8 +83,7 @@ class Settings:
         if self.solver not in ("fast", "ott"):
             raise ValueError(f"solver: {self.solver!r} is neither 'fast' nor 'ott'")
         for name in ("tolerance", "joint_tolerance", "max_iterations", "block_rows"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: {getattr(self, name)} is not positive")
+            as_real(name, getattr(self, name), above=0)
 
 
 def centre(

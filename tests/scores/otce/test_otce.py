@@ -388,8 +388,8 @@ NAN = np.where(np.arange(300).reshape(60, 5) == 37, np.nan, 1)
     [
         ({"target_features": np.ones((60, 4))}, ValueError, "widths 5 and 4 differ"),
         ({"feature_space": "probs"}, ValueError, "source_features: row 0 is not a"),
-        ({"epsilon": 0.0}, ValueError, "epsilon: 0.0 is not a positive number"),
-        ({"epsilon": -1.0}, ValueError, "epsilon: -1.0 is not a positive number"),
+        ({"epsilon": 0.0}, ValueError, "epsilon: 0.0 is not positive"),
+        ({"epsilon": -1.0}, ValueError, "epsilon: -1.0 is not positive"),
         ({"epsilon": float("nan")}, ValueError, "epsilon: nan is not"),
         ({"num_samples": 0}, ValueError, "num_samples: 0 is less than 1"),
         ({"repeats": -1}, ValueError, "repeats: -1 is less than 1"),

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from trfjax.cli.commands.kinds import Folder, Number, Options, Real, Size, Text
+from trfjax.cli.commands.kinds import (
+    Folder,
+    Name,
+    Names,
+    Number,
+    Options,
+    Real,
+    Seeds,
+    Size,
+    Text,
+    Weight,
+)
 
 
 class Adapt(Options):
@@ -37,9 +48,9 @@ class Adapt(Options):
         format: how the result is printed.
     """
 
-    source: str
-    target: str = "synthetic:kestry"
-    methods: tuple[str, ...] = ("source_only", "cbst")
+    source: Name
+    target: Name = "synthetic:kestry"
+    methods: Names = ("source_only", "cbst")
     root: Folder = None
     labels: Text = None
     split: Text = None
@@ -51,10 +62,10 @@ class Adapt(Options):
     steps: Number = None
     batch_size: Number = None
     learning_rate: Real = None
-    aux_weight: Real = None
+    aux_weight: Weight = None
     validator: Literal["last", "information"] = "last"
-    seeds: tuple[int, ...] = (0,)
-    out: str = "runs/adapt"
+    seeds: Seeds = (0,)
+    out: Name = "runs/adapt"
     resume: bool = False
     overwrite: bool = False
     format: Literal["table", "csv", "json"] = "table"

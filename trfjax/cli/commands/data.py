@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from trfjax.cli.commands.kinds import Folder, Number, Options, Size, Text
+from trfjax.cli.commands.kinds import (
+    Folder,
+    Name,
+    Number,
+    Options,
+    Pictures,
+    Size,
+    Text,
+)
 
 
 class Data(Options):
@@ -22,12 +30,12 @@ class Data(Options):
         format: how the result is printed.
     """
 
-    data: str = "synthetic:arden"
+    data: Name = "synthetic:arden"
     root: Folder = None
     labels: Text = None
     split: Text = None
     size: Size = None
     count: Number = None
-    sheet: str = "contact-sheet.png"
-    images: int = 12
+    sheet: Name = "contact-sheet.png"
+    images: Pictures = 12
     format: Literal["table", "json"] = "table"

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from trfjax.cli.commands.kinds import Folder, Options
+from trfjax.cli.commands.kinds import (
+    Count,
+    Folder,
+    Options,
+    Seed,
+)
 
 
 class Demo(Options):
@@ -18,5 +23,5 @@ class Demo(Options):
 
     out: Folder = None
     quick: bool = False
-    seed: int = 0
-    repeats: int = 2
+    seed: Seed = 0
+    repeats: Count = 2

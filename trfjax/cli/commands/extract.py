@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from trfjax.cli.commands.kinds import Folder, Number, Options, Space, Strategy, Text
+from trfjax.cli.commands.kinds import (
+    Count,
+    Folder,
+    Name,
+    Number,
+    Options,
+    Pixels,
+    Seed,
+    Spaces,
+    Strategy,
+    Text,
+)
 
 
 class Extract(Options):
@@ -27,16 +36,16 @@ class Extract(Options):
         out: the .safetensors file to write.
     """
 
-    model: str
-    data: str = "synthetic:arden"
+    model: Name
+    data: Name = "synthetic:arden"
     root: Folder = None
     labels: Text = None
     split: Text = None
     shots: Number = None
-    spaces: tuple[Space, ...] = ("probs", "penultimate")
-    pixels: int | Literal["all"] = 100_000
-    atoms: int = 512
+    spaces: Spaces = ("probs", "penultimate")
+    pixels: Pixels = 100_000
+    atoms: Count = 512
     strategy: Strategy = "uniform"
-    batch_size: int = 8
-    seed: int = 0
-    out: str = "features.safetensors"
+    batch_size: Count = 8
+    seed: Seed = 0
+    out: Name = "features.safetensors"

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from trfjax.cli.commands.kinds import Folder, Number, Options, Real, Size, Text
+from trfjax.cli.commands.kinds import (
+    Count,
+    Folder,
+    Half,
+    Name,
+    Number,
+    Options,
+    Real,
+    Seeds,
+    Size,
+    Text,
+)
 
 
 class Finetune(Options):
@@ -40,24 +51,24 @@ class Finetune(Options):
         format: how the result is printed.
     """
 
-    source: str
-    target: str = "synthetic:kestry"
+    source: Name
+    target: Name = "synthetic:kestry"
     root: Folder = None
     labels: Text = None
     split: Text = None
     count: Number = None
     test: Text = None
     size: Size = None
-    shots: int = 20
-    method: str = "full"
+    shots: Count = 20
+    method: Name = "full"
     source_data: Text = None
     source_root: Folder = None
     alignment_steps: Number = None
     steps: Number = None
     batch_size: Number = None
     learning_rate: Real = None
-    held_out: float = 0.0
-    seeds: tuple[int, ...] = (0,)
-    out: str = "runs/finetune"
+    held_out: Half = 0.0
+    seeds: Seeds = (0,)
+    out: Name = "runs/finetune"
     overwrite: bool = False
     format: Literal["table", "csv", "json"] = "table"

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from trfjax.cli.commands.kinds import Number, Options, Pair, Text
+from trfjax.cli.commands.kinds import (
+    Base,
+    Classes,
+    Options,
+    Pair,
+    Text,
+)
 
 
 class Info(Options):
@@ -20,6 +26,6 @@ class Info(Options):
 
     model: Text = None
     size: Pair = (512, 1024)
-    classes: int = 19
-    width: Number = None
+    classes: Classes = 19
+    width: Base = None
     format: Literal["table", "json"] = "table"

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import tyro
-
-from trfjax.cli.commands.kinds import Ends, File, Folder, Number, Options, Size, Text
+from trfjax.cli.commands.kinds import (
+    Count,
+    Ends,
+    File,
+    Folder,
+    Name,
+    Number,
+    Options,
+    Positive,
+    Seed,
+    Share,
+    Size,
+    Sources,
+    Text,
+    Whole,
+)
 
 
 class Map(Options):
@@ -37,8 +48,8 @@ class Map(Options):
         out: folder for values and pictures.
     """
 
-    sources: Annotated[tuple[str, ...], tyro.conf.arg(metavar="RUN ...")] = ()
-    target: str = "synthetic:kestry"
+    sources: Sources = ()
+    target: Name = "synthetic:kestry"
     root: Folder = None
     labels: Text = None
     split: Text = None
@@ -47,13 +58,13 @@ class Map(Options):
     published: Folder = None
     city: Text = None
     code: File = None
-    metric: str = "leep"
-    stride: int = 8
-    min_pixels: int = 16
-    epsilon: float = 0.1
-    images: int = 6
-    opacity: float = 0.6
+    metric: Name = "leep"
+    stride: Count = 8
+    min_pixels: Count = 16
+    epsilon: Positive = 0.1
+    images: Whole = 6
+    opacity: Share = 0.6
     limits: Ends = None
-    batch_size: int = 8
-    seed: int = 0
-    out: str = "runs/map"
+    batch_size: Count = 8
+    seed: Seed = 0
+    out: Name = "runs/map"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-import tyro
-
-from trfjax.cli.commands.kinds import Options, Size
+from trfjax.cli.commands.kinds import (
+    Count,
+    Name,
+    Options,
+    Photographs,
+    Share,
+    Size,
+)
 
 
 class Predict(Options):
@@ -27,13 +32,13 @@ class Predict(Options):
         format: how the result is printed.
     """
 
-    model: str
-    images: Annotated[tuple[str, ...], tyro.conf.arg(metavar="FOLDER|FILE ...")]
+    model: Name
+    images: Photographs
     size: Size = None
     overlays: bool = True
     probabilities: bool = False
-    opacity: float = 0.5
-    batch_size: int = 8
-    out: str = "runs/predict"
+    opacity: Share = 0.5
+    batch_size: Count = 8
+    out: Name = "runs/predict"
     overwrite: bool = False
     format: Literal["table", "csv", "json"] = "table"

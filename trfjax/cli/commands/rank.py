@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-import tyro
+from typing import Literal
 
 from trfjax.cli.commands.kinds import (
     Combination,
+    Count,
+    Draws,
     File,
     Folder,
     Layer,
+    Name,
+    Names,
     Number,
     Options,
-    Pixels,
+    Positive,
+    Resamples,
+    Seed,
+    Sources,
     Strategy,
     Text,
 )
@@ -55,8 +60,8 @@ class Rank(Options):
         format: how the result is printed.
     """
 
-    sources: Annotated[tuple[str, ...], tyro.conf.arg(metavar="RUN ...")] = ()
-    target: str = "synthetic:kestry"
+    sources: Sources = ()
+    target: Name = "synthetic:kestry"
     root: Folder = None
     labels: Text = None
     split: Text = None
@@ -64,18 +69,18 @@ class Rank(Options):
     published: Folder = None
     city: Text = None
     code: File = None
-    metrics: tuple[str, ...] = DEFAULT
-    pixels: Pixels = None
-    atoms: int = 512
-    repeats: int = 10
-    epsilon: float = 0.1
+    metrics: Names = DEFAULT
+    pixels: Draws = None
+    atoms: Count = 512
+    repeats: Count = 10
+    epsilon: Positive = 0.1
     relative_epsilon: bool = False
     features: Layer = None
     solver: Literal["fast", "ott", "exact"] = "fast"
     strategy: Strategy = "uniform"
     combine: Combination = None
-    bootstrap: int = 200
-    batch_size: int = 8
-    seed: int = 0
-    out: str = "runs/rank"
+    bootstrap: Resamples = 200
+    batch_size: Count = 8
+    seed: Seed = 0
+    out: Name = "runs/rank"
     format: Literal["table", "csv", "json"] = "table"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from trfjax.cli.commands.kinds import File, Options
+from trfjax.cli.commands.kinds import (
+    File,
+    Name,
+    Options,
+)
 
 
 class Report(Options):
@@ -13,5 +17,5 @@ class Report(Options):
         out: the file to write; report.html in that folder by default.
     """
 
-    folder: str = "runs/rank"
+    folder: Name = "runs/rank"
     out: File = None

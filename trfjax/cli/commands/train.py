@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from trfjax.cli.commands.kinds import Folder, Number, Options, Pair, Real, Text
+from trfjax.cli.commands.kinds import (
+    Base,
+    Count,
+    Folder,
+    Name,
+    Number,
+    Options,
+    Pair,
+    Real,
+    Seed,
+    Text,
+)
 
 
 class Train(Options):
@@ -31,21 +42,21 @@ class Train(Options):
         checkpoint_every: steps between checkpoints.
     """
 
-    data: str = "synthetic:arden"
+    data: Name = "synthetic:arden"
     root: Folder = None
     labels: Text = None
     split: Text = None
     count: Number = None
     size: Pair = (96, 192)
     test: Text = None
-    model: str = "unet"
-    width: Number = 8
-    steps: int = 250
-    batch_size: int = 8
+    model: Name = "unet"
+    width: Base = 8
+    steps: Count = 250
+    batch_size: Count = 8
     learning_rate: Real = None
-    seed: int = 0
-    out: str = "runs/train"
+    seed: Seed = 0
+    out: Name = "runs/train"
     name: Text = None
     resume: bool = False
     overwrite: bool = False
-    checkpoint_every: int = 100
+    checkpoint_every: Count = 100

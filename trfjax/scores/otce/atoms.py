@@ -10,6 +10,7 @@ import numpy as np
 
 from trfjax.atoms.atoms import Atoms
 from trfjax.errors import ScoreWarning
+from trfjax.numbers import as_real
 from trfjax.scores.otce.quantisation import (
     Correction,
     entropy_of,
@@ -99,8 +100,7 @@ def _check(source: Atoms, target: Atoms, epsilon: Any, space: str) -> None:
             f"source, target: atoms of {widths[0]} and {widths[1]} features; both must "
             "come from the same network and layer"
         )
-    if not (np.isfinite(epsilon) and epsilon > 0):
-        raise ValueError(f"epsilon: {epsilon!r} is not a positive number")
+    as_real("epsilon", epsilon, above=0)
 
 
 def mean_cost(source: Atoms, target: Atoms) -> float:

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from trfjax.arrays import Rows, is_traced
 from trfjax.errors import ScoreWarning
-from trfjax.numbers import as_count, as_key
+from trfjax.numbers import as_count, as_key, as_real
 from trfjax.scores.otce.coupled import entropic_draws, exact_draws
 from trfjax.scores.otce.result import (
     OtceResult,
@@ -55,9 +55,8 @@ class Drawing:
     settings: Settings | None = None
 
     def __post_init__(self) -> None:
-        epsilon = self.epsilon
-        if not is_traced(epsilon) and not (np.isfinite(epsilon) and epsilon > 0):
-            raise ValueError(f"epsilon: {epsilon!r} is not a positive number")
+        if not is_traced(self.epsilon):
+            as_real("epsilon", self.epsilon, above=0)
         if self.solver not in get_args(Solver):
             known = ", ".join(map(repr, get_args(Solver)))
             raise ValueError(f"solver: {self.solver!r} is none of {known}")
