@@ -1,6 +1,7 @@
 """The layout and the direction of data, kept true."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,52 @@ def test_every_folder_of_code_is_a_package():
 def test_the_models_folder_is_linked_into_the_package():
     link = ROOT / "trfjax" / "models"
     assert link.is_symlink() and link.readlink() == Path("../models")
+
+
+def name_of(path):
+    """Return the name a module is imported by."""
+    room = "trfjax.models" if path.is_relative_to(ROOT / "models") else "trfjax"
+    parts = path.relative_to(ROOT).with_suffix("").parts[1:]
+    return ".".join([room, *parts]).removesuffix(".__init__")
+
+
+def test_every_module_can_be_imported():
+    names = [name_of(path) for path in modules() if path.name != "__main__.py"]
+    assert len(names) > 300
+    for name in names:
+        importlib.import_module(name)
+
+
+def functions(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def needed(function):
+    """Return how many arguments a function must be given."""
+    found = function.args
+    count = len(found.posonlyargs) + len(found.args) - len(found.defaults)
+    count += sum(default is None for default in found.kw_defaults)
+    first = [arg.arg for arg in found.args[:1]]
+    return count - (first in (["self"], ["cls"]))
+
+
+def test_no_function_must_be_given_more_than_eight_arguments():
+    """More are a value waiting to be named."""
+    assert not [
+        f"{path.relative_to(ROOT)}: {function.name}"
+        for path in modules()
+        for function in functions(path)
+        if needed(function) > 8
+    ]
+
+
+def test_a_file_holds_one_idea():
+    """At most 250 lines; some more are allowed in a few files, such as tables."""
+    lines = {str(p.relative_to(ROOT)): p.read_text().count("\n") for p in modules()}
+    long = {name: count for name, count in lines.items() if count > 250}
+    assert len(long) <= 4 and max(lines.values()) <= 330, long
 
 
 def test_import_is_light():

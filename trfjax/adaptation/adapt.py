@@ -69,6 +69,9 @@ def adapt(
         progress: show a bar on standard error.
         on_step: called after each step with its number, from 1, and its loss.
 
+    Returns:
+        The networks, one a seed, with their course and, on `test`, their evaluation.
+
     Raises:
         DivergedError: the loss is no longer finite; it holds the last good network,
             and the checkpoint its state.

@@ -51,6 +51,9 @@ def compress(
         ignore: the label, or labels, of pixels that are left out.
         seed: of the search.
 
+    Returns:
+        Points, their weights by label and image, and how far pixels lie from them.
+
     Raises:
         TypeError, ValueError: arrays that do not fit together, values that are not
             finite, labels out of range, nothing left.

@@ -22,6 +22,15 @@ def batch_indices(n: int, batch_size: int, step: int, *, seed: int) -> np.ndarra
     filled from the next, so that shapes never change. The result depends on the
     arguments alone: a run that is resumed sees what it would have seen.
 
+    Args:
+        n: number of images.
+        batch_size: images a step.
+        step: number of the step, from 0.
+        seed: of the order.
+
+    Returns:
+        `(batch_size,)` int64 in `0..n-1`.
+
     Raises:
         ValueError: a size below 1, or a negative step or seed.
     """

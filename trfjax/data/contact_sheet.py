@@ -37,6 +37,9 @@ def contact_sheet(
         columns: examples side by side.
         max_width: width the page may have in pixels; small images take less.
 
+    Returns:
+        The page, as a Pillow image.
+
     Raises:
         ValueError: an empty data set, or a page too narrow for its columns.
     """

@@ -44,6 +44,9 @@ def as_dataset(
         class_names: in the order of the ids; by default the ids themselves.
         ignore: the label that counts for nothing.
 
+    Returns:
+        The data set, of which nothing is read again.
+
     Raises:
         TypeError, ValueError: something else, images and labels that do not belong
             together, one-hot labels, labels outside the classes.

@@ -90,6 +90,14 @@ def read_label(
     Grey of 1 to 16 bits and palette indices are read as numbers; colours are read
     only through `colours`, never turned into brightness.
 
+    Args:
+        path: the file.
+        colours: the id of every colour, for a label stored in colours.
+        content: of the file, where it was read already.
+
+    Returns:
+        `(h, w)` int32.
+
     Raises:
         DataError: a JPEG, an alpha channel, a colour file without `colours`, a
             colour they do not know, or a damaged file.
@@ -127,6 +135,14 @@ def resize(
     Images shrink by area averaging: antialiased, and unlike Lanczos without ringing
     at the edges between classes or values that were not there; they grow linearly.
     Labels take the pixel under the centre of each new one. Scalar labels stay.
+
+    Args:
+        image: `(h, w, c)` uint8.
+        label: `(h, w)` ids, or a scalar.
+        size: height and width to reach.
+
+    Returns:
+        Image and label of that size.
     """
     height, width = size
     if image.shape[:2] != (height, width):

@@ -54,6 +54,9 @@ def extract(
         progress: show a bar on a terminal.
         **options: of `as_predictor`, such as `name` or `layer`.
 
+    Returns:
+        Features, labels and predictions of the pixels drawn.
+
     Raises:
         TypeError, ValueError: settings, images, labels or output that cannot be used.
     """

@@ -152,6 +152,9 @@ class FeatureSet:
             ignore: the label that counts for nothing, where the file does not say;
                 255 by default.
 
+        Returns:
+            The set, checked.
+
         Raises:
             FileNotFoundError: no such file.
             DataError: a damaged file, object arrays, or arrays that do not fit.
@@ -204,6 +207,9 @@ class FeatureSet:
                 image of its own.
             class_names: of the labels, in the order of their ids.
             ignore: the label that counts for nothing.
+
+        Returns:
+            The set, checked.
 
         Raises:
             TypeError, ValueError: arrays that do not fit one another, or say something

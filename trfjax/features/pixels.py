@@ -63,6 +63,9 @@ def draw_pixels(
         radius: pixels along rows, columns and diagonals, for `boundary`.
         seed: another seed draws other pixels.
 
+    Returns:
+        Where the pixels lie, and their labels, by image.
+
     Raises:
         ValueError: no pixel to draw from, or settings that cannot be.
     """

@@ -137,6 +137,9 @@ def as_predictor(
         digest: identity of the weights, for caches; needed only for a plain callable.
         layer: the torch module whose output is the penultimate features.
 
+    Returns:
+        A network that takes uint8 images, with its classes and its identity.
+
     Raises:
         TypeError: something that is no network.
         ValueError: a layer that does not exist.

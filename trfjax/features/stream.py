@@ -33,8 +33,17 @@ def stream_maps(
 ) -> Iterator[ImageRows]:
     """Yield all valid pixels of one image after the other, at label resolution.
 
-    Takes the arguments of `extract`. An image whose pixels are all ignored yields
-    arrays of no rows.
+    Args:
+        model: anything `as_predictor` takes.
+        dataset: labelled images.
+        spaces: features to keep: `probs`, `logits`, `penultimate`, `levels`.
+        batch_size: images at a time; halved when memory runs out.
+        progress: show a bar on a terminal.
+        **options: of `as_predictor`.
+
+    Yields:
+        Features, labels and predictions of the pixels that are not ignored; arrays of
+        no rows where all are.
 
     Raises:
         TypeError, ValueError: settings, images, labels or output that cannot be used.

@@ -66,6 +66,9 @@ def suggest(
         progress: show a bar on a terminal.
         **options: of `extract_all`.
 
+    Returns:
+        The images, the first one most wanted, and what each of them adds.
+
     Raises:
         ValueError: a count that is not between 1 and the number of images.
 

@@ -125,6 +125,9 @@ class History:
             within: count a row that is at most this far below the best, in the unit of
                 what was measured; with 0 the probabilities of a target sum to 1.
             seed: of the draws from the joint prediction.
+
+        Returns:
+            `(n,)`, in the order of the table.
         """
         target = read_columns(table, self.scores)[1]
         mean, covariance = self.joint(table)
@@ -158,6 +161,9 @@ class History:
             source: names of the sources.
             target: names of the targets.
             scores: one column a score.
+
+        Returns:
+            `(n, q)`, one column an estimate.
         """
         if self.centred:
             scores = centred_by(target, scores)

@@ -105,7 +105,17 @@ def nleep_from_responsibilities(
     """Return N-LEEP of given responsibilities, `(n, v)` with rows that sum to 1.
 
     It is LEEP of them, deterministic and differentiable; a component without mass
-    counts for nothing. See `nleep`, and `leep` for the arguments.
+    counts for nothing. See `nleep`.
+
+    Args:
+        responsibilities: `(n, v)`, rows that sum to 1.
+        labels: target ids, `(n,)`.
+        num_classes: number of target classes; None re-indexes the ids present.
+        weights: multiplicity of every instance; uniform by default.
+        ignore: the label, or labels, that count for nothing.
+
+    Returns:
+        Mean log-likelihood in nats, in `[-H(Y), 0]`.
     """
     return leep(
         responsibilities,

@@ -81,6 +81,9 @@ def train_many(
         on_step: called after each step with its number, from 1, and the losses of all
             sources; NaN for one that has diverged.
 
+    Returns:
+        The networks, in the order of the models, with their losses and evaluations.
+
     Raises:
         ValueError: sources of different structure, image size or number, or settings
             and data that do not fit the networks.

@@ -60,6 +60,9 @@ def train(
         progress: show a bar on standard error.
         on_step: called after each step with its number, from 1, and its loss.
 
+    Returns:
+        The network, its losses by step and, on `evaluate_on`, its evaluation.
+
     Raises:
         DivergedError: the loss became NaN or infinite; it holds the last good state,
             which is in the checkpoint too.

@@ -70,6 +70,9 @@ def finetune(
             which layers of the head read one another; not needed where the card names
             one of `list_models()`.
 
+    Returns:
+        The network, its course and, on `test`, its evaluation.
+
     Raises:
         DivergedError: the loss is no longer finite; it holds the last good state.
         ValueError: shots of a single class, or settings that do not fit.

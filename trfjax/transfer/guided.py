@@ -80,6 +80,9 @@ def guided_finetune(
         label_weights: see `finetune`; of step 2.
         rebuild: see `finetune`.
 
+    Returns:
+        What `finetune` returns, the aligned network before that, and its course.
+
     Raises:
         DivergedError: the loss of either step is no longer finite; it holds the last
             good state.
