@@ -12,6 +12,7 @@ import dataclasses
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import tyro
 
 from trfjax.reporting.tables import markdown
@@ -45,7 +46,8 @@ def main(config: Config) -> None:
     else:
         study = city_study(quick=config.quick)
         study = dataclasses.replace(
-            study, target=dataclasses.replace(study.target, count=2 * config.candidates)
+            study,
+            target=msgspec.structs.replace(study.target, count=2 * config.candidates),
         )
     choosing = Choosing(
         pool=study.target.load(),

@@ -249,6 +249,14 @@ def test_settings_and_network_of_different_runs_are_refused(runs, finished, caps
     assert "model.safetensors: damaged, or changed" in capsys.readouterr().out
 
 
+def test_maps_of_the_ranked_networks_go_into_the_report(finished, tmp_path, capsys):
+    rank = ["rank", "--sources", str(finished), *RANK, "--metrics", "leep"]
+    assert run([*rank, "--out", "mapped", "--maps", "leep"]) == 0
+    text = (tmp_path / "mapped" / "report.html").read_text()
+    assert 'id="maps"' in text and 'id="maps-data"' in text
+    assert "'gbc' is no mean over pixels" in refused(capsys, *rank, "--maps", "gbc")
+
+
 def test_results_do_not_go_over_inputs_or_results_of_another_command(
     finished, tmp_path, capsys
 ):

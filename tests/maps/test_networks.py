@@ -4,6 +4,7 @@ import pytest
 from tests.training.cases import network, squares
 from trfjax.features.extract import extract
 from trfjax.maps.networks import map_arrays
+from trfjax.maps.pixel_map import pixel_map
 from trfjax.maps.transfer_map import transfer_map
 
 
@@ -48,3 +49,22 @@ def test_images_of_different_sizes_are_refused():
     mixed = dataclasses.replace(small, image_ids=ids, groups=ids, read=read)
     with pytest.raises(ValueError, match="maps need one size"):
         map_arrays(network(), mixed, metric="leep", progress=False)
+
+
+@pytest.mark.parametrize("metric", ["leep", "logme", "otce"])
+def test_what_memory_does_not_hold_is_mapped_from_a_file(metric):
+    model, data = network(), squares(3)
+    options = {"metric": metric, "source_data": data, "progress": False}
+    held = map_arrays(model, data, **options)
+    filed = map_arrays(model, data, memory=0, **options)
+    for one, other in zip(held.arrays, filed.arrays, strict=True):
+        assert isinstance(other, np.memmap) or other is None
+        assert not isinstance(one, np.memmap)
+        if one is not None:
+            np.testing.assert_array_equal(one, other)
+    for mapped, extra in ((transfer_map, {"stride": 16}), (pixel_map, {})):
+        values = [
+            mapped(*found.arrays, metric=metric, **extra, **found.settings).values
+            for found in (held, filed)
+        ]
+        np.testing.assert_array_equal(*values)

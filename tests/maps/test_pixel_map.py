@@ -4,7 +4,11 @@ import pytest
 import trfjax
 from tests.maps.made import evidence_by_hand, leep_by_hand, made, nce_by_hand
 from trfjax.maps.pixel_map import pixel_map
-from trfjax.scores.logme_pixels import fit_evidence, pixel_evidence
+from trfjax.scores.logme_pixels import (
+    evidence_sums,
+    fitted_evidence,
+    pixel_evidence,
+)
 from trfjax.transport.problem import Settings
 
 TIGHT = Settings(tolerance=1e-6, joint_tolerance=1e-7)
@@ -47,7 +51,7 @@ def test_the_terms_of_logme_are_the_log_evidence(rng):
     """Against the dense covariance at the best alpha and beta, and beside it."""
     labels = np.repeat([0, 1], 15)
     features = rng.normal(size=(30, 3)) + 2 * labels[:, None] - 1
-    found = fit_evidence(features, labels, num_classes=2)
+    found = fitted_evidence(evidence_sums(features, labels, num_classes=2))
     terms = pixel_evidence(found, features, labels)
     betas = 2 * 2 * found.pull[0]
     evidence = []

@@ -39,7 +39,7 @@ def page(tmp_path_factory):
 
 
 def held(path):
-    (text,) = re.findall(r'id="data">(.*?)</script>', path.read_text(), re.DOTALL)
+    (text,) = re.findall(r'id="maps-data">(.*?)</script>', path.read_text(), re.DOTALL)
     return json.loads(text)
 
 

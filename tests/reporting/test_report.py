@@ -7,9 +7,15 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from tests.maps.made import made
 from tests.ranking.test_result import SOURCES, cell, make_ranking, ranking_of
+from tests.training.cases import squares
+from trfjax.maps.pixel_map import pixel_map
+from trfjax.maps.transfer_map import transfer_map
+from trfjax.reporting.maps_page import maps_section
 from trfjax.reporting.report import report
 from trfjax.reporting.report_measured import luck, word_of
+from trfjax.studies.maps import SourceMaps
 
 EVIL = "<script>alert('x')</script><img src=http://a.b/c>"
 
@@ -29,7 +35,7 @@ class Page(HTMLParser):
         self.tags.append(tag)
         self.attributes += [(tag, key, value or "") for key, value in attrs]
         self.ids += [value for key, value in attrs if key == "id"]
-        if tag not in ("meta", "img", "br"):
+        if tag not in ("meta", "img", "br", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -280,3 +286,22 @@ def test_a_full_disk_leaves_the_older_report(tmp_path, monkeypatch):
         report(make_ranking(("otce",)), path)
     assert path.read_text() == "older"
     assert [found.name for found in tmp_path.iterdir()] == ["r.html"]
+
+
+def test_maps_are_a_section_and_bring_the_only_scripts(tmp_path):
+    case = made(np.random.default_rng(0), images=2, height=32, width=32)
+    arrays = case.arrays("leep")
+    one = SourceMaps(
+        source="one",
+        target="squares",
+        cells=transfer_map(*arrays, stride=16),
+        pixels=pixel_map(*arrays),
+        labels=case.labels,
+        errors=case.labels > 1,
+    )
+    section = maps_section([one], squares(2), images=1)
+    page = Page(report(make_ranking(), tmp_path / "report.html", maps=section))
+    assert "maps" in page.ids and page.tags.count("script") == 2
+    assert "script-src 'unsafe-inline'" in page.source
+    assert "LEEP (nats), pixel by pixel" in page.text
+    assert not re.search(r"https?://", page.source)

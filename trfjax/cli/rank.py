@@ -9,10 +9,13 @@ from typing import Any
 from trfjax.cli import FAILED_CELLS
 from trfjax.features.published import read_published
 from trfjax.files import strict
+from trfjax.maps.inputs import mapped_score
 from trfjax.ranking.plan import check_metrics, pixels_of
 from trfjax.ranking.rank import Ranking, SavedSource, rank
+from trfjax.reporting.maps_page import maps_section
 from trfjax.reporting.report import write_results
 from trfjax.scores import score_named
+from trfjax.studies.maps import map_source
 from trfjax.studies.opening import Opened, Opening, open_sources
 from trfjax.studies.outputs import claimed
 from trfjax.studies.runs import write_config
@@ -24,6 +27,8 @@ PUBLISHED = 200_000  # pixels read of each side of published features
 def run(config: Any) -> int:
     """Rank sources and write tables, plot and report."""
     check_metrics(config.metrics)
+    if config.maps is not None:
+        mapped_score(config.maps, pixels=True)
     opened = _published(config) if config.published is not None else _opened(config)
     for note in opened.notes:
         print(f"warning: {note}", file=sys.stderr)
@@ -48,11 +53,23 @@ def run(config: Any) -> int:
             out=folder,
         )
         write_config(folder, config)
-        report = write_results(ranking, folder)
+        maps = None if config.maps is None else _maps(config, opened)
+        report = write_results(ranking, folder, maps=maps)
     show(ranking, config.format)
     print(f"report: {report}", file=sys.stderr)
     failed = any(cell.status == "failed" for cell in ranking.cells)
     return FAILED_CELLS if failed else 0
+
+
+def _maps(config: Any, opened: Opened) -> dict[str, Any]:
+    """Return the section with the maps of every network."""
+    networks = [one for one in opened.sources if not isinstance(one, SavedSource)]
+    if opened.target is None or len(networks) < len(opened.sources):
+        raise ValueError("--maps: saved features are no maps; rank networks for them")
+    settings: dict[str, Any] = {"metric": config.maps, "epsilon": config.epsilon}
+    settings |= {"seed": config.seed, "batch_size": config.batch_size}
+    found = [map_source(one, opened.target, **settings) for one in networks]
+    return maps_section(found, opened.target)
 
 
 def show(ranking: Ranking, form: str) -> None:
@@ -73,9 +90,10 @@ def _opened(config: Any) -> Opened:
             "To make one: trfjax train --data synthetic:arden --out runs/arden"
         )
     specs = source_specs(config.sources)
+    scores = [*config.metrics, *([config.maps] if config.maps else [])]
     opening = Opening(
         target=spec_of(config, config.target, seed=config.seed),
-        source_data=any(score_named(name).two_sided for name in config.metrics),
+        source_data=any(score_named(name).two_sided for name in scores),
         code=config.code,
     )
     return open_sources(specs, opening)

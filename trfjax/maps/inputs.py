@@ -133,7 +133,9 @@ def _side(
 
 
 def _check_finite(name: str, values: np.ndarray, counted: np.ndarray) -> None:
-    bad = ~np.isfinite(values).all(axis=3) & counted
+    """Refuse NaN and infinity, an image at a time: all may not fit into memory."""
+    pairs = zip(values, counted, strict=True)
+    bad = np.stack([~np.isfinite(one).all(axis=2) & held for one, held in pairs])
     if bad.any():
         first = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ValueError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from trfjax.features.published_maps import FolderMaps
 from trfjax.features.stream import stream_maps
 from trfjax.maps.inputs import mapped_score, reads_ids
 from trfjax.scores.spec import ScoreSpec
+
+MEMORY = 2**31  # bytes of features that are kept in memory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,11 +61,15 @@ def map_arrays(
     num_source_classes: int | None = None,
     batch_size: int = 8,
     progress: bool = True,
+    memory: int = MEMORY,
     **options: Any,
 ) -> MapArrays:
     """Run a network over data sets in batches; keep what the score reads, as maps.
 
-    What the score reads of every pixel is in memory together, in float32.
+    What the score reads of every pixel is kept in float32: in memory, or in a
+    temporary file that is mapped into memory where it is larger than `memory`.
+    `transfer_map` and `pixel_map` read such arrays a row of cells, or an image, at a
+    time. The file is where `tempfile` puts it (the variable TMPDIR says where).
 
     Args:
         model: anything `extract` takes.
@@ -73,6 +81,7 @@ def map_arrays(
             highest prediction.
         batch_size: images at a time.
         progress: show a bar on a terminal.
+        memory: bytes of one side that are kept in memory at most.
         **options: of `stream_maps`.
 
     Raises:
@@ -83,6 +92,7 @@ def map_arrays(
     if spec.two_sided and source_data is None:
         raise ValueError(f"source_data: {metric!r} looks at source pixels; pass some")
     options = {"batch_size": batch_size, "progress": progress, **options}
+    options["memory"] = memory
     features, labels, predictions = _maps(spec, model, target, **options)
     source: tuple[Any, Any] = (None, None)
     if spec.two_sided and source_data is not None:
@@ -130,31 +140,40 @@ def folder_arrays(source: FolderMaps, target: FolderMaps, *, metric: str) -> Map
 
 
 def _maps(
-    spec: ScoreSpec, model: Any, data: Dataset, **options: Any
+    spec: ScoreSpec, model: Any, data: Dataset, memory: int, **options: Any
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return what the score reads, labels and predictions of all images."""
-    features: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    predictions: list[np.ndarray] = []
+    found: tuple[np.ndarray, ...] = ()
     for rows in stream_maps(model, data, spaces=(spec.space,), **options):
         truth = np.asarray(data[rows.image]["label"])
         if truth.ndim != 2:
             raise ValueError(f"{data.name}: has no label maps, so there is no map")
-        if labels and truth.shape != labels[0].shape:
+        if found and truth.shape != found[1].shape[1:]:
             raise ValueError(
-                f"{data.name}: images of {labels[0].shape} and {truth.shape} pixels; "
-                "maps need one size: load the data set with size="
+                f"{data.name}: images of {found[1].shape[1:]} and {truth.shape} "
+                "pixels; maps need one size: load the data set with size="
             )
         valid = truth != data.ignore
-        predictions.append(_placed(rows.predictions, valid))
-        labels.append(np.where(valid, truth, -1).astype(np.int32))
         values = rows.predictions if reads_ids(spec) else rows.features[spec.space]
-        features.append(_placed(values, valid))
-    return np.stack(features), np.stack(labels), np.stack(predictions)
+        images = values, rows.labels, rows.predictions
+        if not found:
+            found = tuple(
+                _room((len(data), *truth.shape, *part.shape[1:]), part.dtype, memory)
+                for part in images
+            )
+            found[1][:] = -1
+        for place, part in zip(found, images, strict=True):
+            place[rows.image][valid] = part
+    values, labels, predictions = found
+    return values, labels, predictions
 
 
-def _placed(rows: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Put the rows of the valid pixels where they belong; 0 elsewhere."""
-    placed = np.zeros((*valid.shape, *rows.shape[1:]), rows.dtype)
-    placed[valid] = rows
-    return placed
+def _room(shape: tuple[int, ...], dtype: np.dtype, memory: int) -> np.ndarray:
+    """Return zeros, in a file without a name where memory would not hold them.
+
+    The system takes the file away with the process, or as soon as nothing reads it.
+    """
+    if math.prod(shape) * dtype.itemsize <= memory:
+        return np.zeros(shape, dtype)
+    with tempfile.TemporaryFile() as opened:
+        return np.memmap(opened, dtype, "w+", shape=shape)

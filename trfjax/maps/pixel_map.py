@@ -118,11 +118,9 @@ def _values(
     if source is not None:
         rng = np.random.default_rng(seed)
         sides = (_drawn(side, num_samples, rng) for side in (source, target))
-        fitted = form.fit(*next(sides), *next(sides), **known)
-    elif form.additive:
-        fitted = sum(form.fit(*rows, **known) for rows in _images(target))
+        fitted = form.fitted([(*next(sides), *next(sides))], **known)
     else:
-        fitted = form.fit(*_drawn(target), **known)
+        fitted = form.fitted(_images(target), **known)
     values = np.full(target.labels.shape, np.nan)
     for value, labels, rows in zip(values, target.labels, _images(target), strict=True):
         value[labels >= 0] = form.score(fitted, *rows)
@@ -136,11 +134,11 @@ def _images(side: Side) -> Any:
 
 
 def _drawn(
-    side: Side, most: int | None = None, rng: np.random.Generator | None = None
+    side: Side, most: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the pixels that count, at most so many, drawn without replacement."""
     rows = np.flatnonzero(side.labels.ravel() >= 0)
-    if rng is not None and most is not None and len(rows) > most:
+    if len(rows) > most:
         rows = np.sort(rng.choice(rows, most, replace=False))
     flat = side.features.reshape(side.labels.size, *side.features.shape[3:])
     return flat[rows], side.labels.ravel()[rows]

@@ -26,13 +26,7 @@ from trfjax.studies.maps import SourceMaps
 
 
 def maps_page(
-    found: Sequence[SourceMaps],
-    target: Dataset,
-    path: str | Path,
-    *,
-    images: int = 6,
-    opacity: float = 0.6,
-    limits: Limits | None = None,
+    found: Sequence[SourceMaps], target: Dataset, path: str | Path, **options: Any
 ) -> Path:
     """Write a page with a picker of sources and images and a slider of opacity.
 
@@ -40,9 +34,7 @@ def maps_page(
         found: of every source; of a score that is a mean over pixels.
         target: the images.
         path: of the file.
-        images: of the images that transfer worst, how many of every source.
-        opacity: of the maps at first.
-        limits: of the colours; by default those that hold 98% of all values.
+        **options: of `maps_section`.
 
     Returns:
         The path.
@@ -51,26 +43,49 @@ def maps_page(
         ValueError: maps without the score of every pixel.
         OSError: a path that cannot be written; what was there stays.
     """
-    scored = {one.source: one.pixels for one in found if one.pixels is not None}
-    if len(scored) < len(found) or not found:
-        raise ValueError("found: the page shows scores that are means over pixels")
-    limits = limits or limits_of(*(pixels.values for pixels in scored.values()))
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     html = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
     )
-    text = html.get_template("maps.html").render(
-        target=target.name,
-        label=axis_label(found[0].cells.metric),
-        sources=[{"name": name, "score": one.score} for name, one in scored.items()],
-        colours=[to_hex(COLOURS(x)) for x in np.linspace(0, 1, 9)],
-        limits=limits,
-        opacity=opacity,
-        figures=_figures(found, target),
-        data=_script(_data(scored, target, images, limits)),
-    )
-    write_text(path, text)
+    section = maps_section(found, target, **options)
+    write_text(path, html.get_template("maps.html").render(maps=section))
     return Path(path)
+
+
+def maps_section(
+    found: Sequence[SourceMaps],
+    target: Dataset,
+    *,
+    images: int = 6,
+    opacity: float = 0.6,
+    limits: Limits | None = None,
+) -> dict[str, Any]:
+    """Return what the picker shows, for a page of its own or for the report.
+
+    Args:
+        found: of every source; of a score that is a mean over pixels.
+        target: the images.
+        images: of the images that transfer worst, how many of every source.
+        opacity: of the maps at first.
+        limits: of the colours; by default those that hold 98% of all values.
+
+    Raises:
+        ValueError: maps without the score of every pixel.
+    """
+    scored = {one.source: one.pixels for one in found if one.pixels is not None}
+    if len(scored) < len(found) or not found:
+        raise ValueError("found: the page shows scores that are means over pixels")
+    limits = limits or limits_of(*(pixels.values for pixels in scored.values()))
+    return {
+        "target": target.name,
+        "label": axis_label(found[0].cells.metric),
+        "sources": [{"name": name, "score": one.score} for name, one in scored.items()],
+        "colours": [to_hex(COLOURS(x)) for x in np.linspace(0, 1, 9)],
+        "limits": limits,
+        "opacity": opacity,
+        "figures": _figures(found, target),
+        "data": _script(_data(scored, target, images, limits)),
+    }
 
 
 def _data(

@@ -1,4 +1,4 @@
-"""The ranking as one HTML file that opens offline: no script, no network, no fonts."""
+"""The ranking as one HTML file that opens offline: no network, no fonts."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def report(
     measured: Measured | None = None,
     notes: Sequence[str] = (),
     timings: Mapping[str, float] | None = None,
+    maps: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a ranking as a self-contained HTML file, whole or not at all.
 
@@ -37,6 +38,8 @@ def report(
             first quantity is the main one.
         notes: sentences for the reader, shown at the top.
         timings: seconds by step.
+        maps: what `maps_section` returned, for a section with maps of the sources; it
+            needs scripts, which the rest of the page does without.
 
     Returns:
         The path.
@@ -65,6 +68,7 @@ def report(
         settings={key: text_of(value) for key, value in ranking.settings.items()},
         timings={**(timings or {}), "ranking, all sources": ranking.seconds},
         notes=notes,
+        maps=maps,
         **_figures(ranking),
     )
     path = Path(path)

@@ -25,7 +25,12 @@ from trfjax.scores.evidence import (
     likelihood_explained,
     reference_evidences,
 )
-from trfjax.scores.logme_pixels import evidence_of_cells, fit_evidence, pixel_evidence
+from trfjax.scores.logme_pixels import (
+    evidence_of_cells,
+    evidence_sums,
+    fitted_evidence,
+    pixel_evidence,
+)
 from trfjax.scores.logme_sums import logme_of_moments, spectrum_of
 from trfjax.scores.spec import Explained, OfSums, PerInstance, ScoreSpec, laws
 from trfjax.scores.sums import is_many, sums_of
@@ -241,7 +246,11 @@ SPEC = ScoreSpec(
     laws=laws("rotation", "scale", "zero_feature"),
     of_sums=OfSums(tables=("target_moments",), replicates=logme_of_moments),
     per_instance=PerInstance(
-        fit=fit_evidence, score=pixel_evidence, cells=evidence_of_cells, additive=False
+        fit=evidence_sums,
+        finish=fitted_evidence,
+        score=pixel_evidence,
+        cells=evidence_of_cells,
+        additive=True,
     ),
     # A mean over the classes that occur: it jumps when the last image of one is left
     # out, which the jackknife would take for a bias.

@@ -24,19 +24,21 @@ class Evidence(NamedTuple):
     weights: Float[np.ndarray, "k c d"]  # posterior mean of every column
 
 
-class _Sums(NamedTuple):
+class Sums(NamedTuple):
+    """Moments of the features by class; a leading axis for many targets."""
+
     counts: Float[np.ndarray, "k c"]
     sums: Float[np.ndarray, "k c d"]
     products: Float[np.ndarray, "k d d"]
 
 
-def fit_evidence(
+def evidence_sums(
     features: Float[np.ndarray, "n d"],
     labels: Int[np.ndarray, " n"],
     *,
     num_classes: int,
-) -> Evidence:
-    """Return the model of all instances, with the evidence of `logme`.
+) -> Sums:
+    """Return the sums of some instances; those of all add up.
 
     Args:
         features: of the target instances.
@@ -45,9 +47,35 @@ def fit_evidence(
     """
     parts = [
         _sums(features[None, i : i + BLOCK], labels[None, i : i + BLOCK], num_classes)
-        for i in range(0, len(labels), BLOCK)
+        for i in range(0, max(len(labels), 1), BLOCK)
     ]
-    return _fitted(_Sums(*(np.sum(part, axis=0) for part in zip(*parts, strict=True))))
+    return Sums(*(np.sum(part, axis=0) for part in zip(*parts, strict=True)))
+
+
+def fitted_evidence(sums: Sums) -> Evidence:
+    """Maximise the evidence of every label column, as `logme` does.
+
+    Args:
+        sums: of all instances.
+    """
+    counts, n = sums.counts, sums.counts.sum(axis=1)
+    values, vectors = np.linalg.eigh(sums.products)
+    # Rounding fakes eigenvalues below this; their directions hold nothing.
+    cut = default_rcond(values.shape[1]) ** 2
+    kept = values > np.maximum(values[:, -1:], 0) * cut
+    values = np.where(kept, values, 0)
+    turned = np.where(kept[:, None], sums.sums @ vectors, 0)
+    along = turned**2 / np.where(kept, values, 1)[:, None]
+    rest = np.maximum(counts - along.sum(axis=2), 0)
+    t = _ratios(values[:, ::-1], along[..., ::-1], rest, n)[..., None]  # (k, c, 1)
+    log_k = np.log1p(values[:, None] / t)
+    q = np.sum(along * np.exp(-log_k), axis=2) + rest
+    beta = n[:, None] / np.where(q > 0, q, 1)  # an absent class has q = 0
+    log_det = log_k.sum(axis=2) - n[:, None] * np.log(beta)
+    share = (counts > 0) / (counts > 0).sum(axis=1, keepdims=True)
+    constant = np.sum(share * -0.5 * (np.log(2 * np.pi) + log_det / n[:, None]), axis=1)
+    weights = (turned / (values[:, None] + t)) @ vectors.swapaxes(1, 2)
+    return Evidence(constant, share * beta / 2, weights)
 
 
 def pixel_evidence(
@@ -64,7 +92,7 @@ def pixel_evidence(
     log evidence: by Woodbury, $K^{-1} y = \beta (y - F m)$ with the posterior mean m.
 
     Args:
-        fitted: of all instances.
+        fitted: the model of all instances.
         features: of the instances asked for.
         labels: their classes.
     """
@@ -84,14 +112,16 @@ def evidence_of_cells(
         labels: target classes; -1 where there is no pixel.
         num_classes: number of target classes.
     """
-    return _scored(_fitted(_sums(features, labels, num_classes)), features, labels)
+    return _scored(
+        fitted_evidence(_sums(features, labels, num_classes)), features, labels
+    )
 
 
-def _sums(features: np.ndarray, labels: np.ndarray, num_classes: int) -> _Sums:
+def _sums(features: np.ndarray, labels: np.ndarray, num_classes: int) -> Sums:
     member = (labels[..., None] == np.arange(num_classes)).astype(np.float64)
     exact = np.where(labels[..., None] >= 0, features, 0).astype(np.float64)
     columns = exact.swapaxes(1, 2)
-    return _Sums(member.sum(axis=1), (columns @ member).swapaxes(1, 2), columns @ exact)
+    return Sums(member.sum(axis=1), (columns @ member).swapaxes(1, 2), columns @ exact)
 
 
 def _scored(
@@ -102,28 +132,6 @@ def _scored(
     left = 1 - np.einsum("knd,knd->kn", own, features)
     pull = np.take_along_axis(fitted.pull, row, axis=1)
     return fitted.constant[:, None] - pull * left
-
-
-def _fitted(sums: _Sums) -> Evidence:
-    """Maximise the evidence of every column, in the basis of the features."""
-    counts, n = sums.counts, sums.counts.sum(axis=1)
-    values, vectors = np.linalg.eigh(sums.products)
-    # Rounding fakes eigenvalues below this; their directions hold nothing.
-    cut = default_rcond(values.shape[1]) ** 2
-    kept = values > np.maximum(values[:, -1:], 0) * cut
-    values = np.where(kept, values, 0)
-    turned = np.where(kept[:, None], sums.sums @ vectors, 0)
-    along = turned**2 / np.where(kept, values, 1)[:, None]
-    rest = np.maximum(counts - along.sum(axis=2), 0)
-    t = _ratios(values[:, ::-1], along[..., ::-1], rest, n)[..., None]  # (k, c, 1)
-    log_k = np.log1p(values[:, None] / t)
-    q = np.sum(along * np.exp(-log_k), axis=2) + rest
-    beta = n[:, None] / np.where(q > 0, q, 1)  # an absent class has q = 0
-    log_det = log_k.sum(axis=2) - n[:, None] * np.log(beta)
-    share = (counts > 0) / (counts > 0).sum(axis=1, keepdims=True)
-    constant = np.sum(share * -0.5 * (np.log(2 * np.pi) + log_det / n[:, None]), axis=1)
-    weights = (turned / (values[:, None] + t)) @ vectors.swapaxes(1, 2)
-    return Evidence(constant, share * beta / 2, weights)
 
 
 def _ratios(

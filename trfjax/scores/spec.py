@@ -6,9 +6,11 @@ A file of a score ends with its `SPEC`, and `SCORES` names the file; see there.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -53,14 +55,19 @@ class OfSums:
     settings: tuple[Setting, ...] = ()  # of `replicates` and `score`
 
 
+def _same(value: Any) -> Any:
+    return value
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PerInstance:
     """A score as a mean over target instances.
 
     `fit(*inputs, target_labels, num_classes=)` takes what the score takes and returns
     what all instances say together. `score(fitted, *target inputs, target_labels)`
-    returns `(n,)`, of any target instances. Where `additive`, what two parts of the
-    target say is the sum of both, so that no more than a part is in memory.
+    returns `(n,)`, of any target instances. Where `additive`, what `fit` returns of two
+    parts of the target adds up to that of both, leaf by leaf, so that no more than a
+    part is in memory; `finish` then turns the sum into what `score` takes.
     `cells(*inputs, target_labels, num_classes=)` is both at once for many small
     targets: its arrays have a leading axis of cells, `(k, n, ...)`, and labels of -1
     where there is no instance, whose features are finite. It returns `(k, n)`.
@@ -70,6 +77,13 @@ class PerInstance:
     score: Callable[..., np.ndarray]
     cells: Callable[..., np.ndarray]
     additive: bool
+    finish: Callable[[Any], Any] = _same
+
+    def fitted(self, parts: Iterable[Sequence[np.ndarray]], **known: Any) -> Any:
+        """Return what the parts of a target say together; one part if not additive."""
+        said = (self.fit(*part, **known) for part in parts)
+        add = functools.partial(jax.tree.map, np.add)
+        return self.finish(functools.reduce(add, said))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -75,8 +75,8 @@ def mapped(
     target: str,
     *,
     metric: str,
-    stride: int,
-    min_pixels: int,
+    stride: int = 8,
+    min_pixels: int = 16,
     epsilon: float = 0.1,
     seed: int = 0,
 ) -> SourceMaps:

@@ -145,9 +145,10 @@ def _pixel_scores(
         )
         counts["num_source_classes"] = len(known)
     if form.additive:
-        fitted = sum(form.fit(*rows, **counts) for rows in _rows(spec, source, shots))
+        fitted = form.fitted(_rows(spec, source, shots), **counts)
     else:
-        fitted = form.fit(*_drawn(spec, source, shots, source_data, seed), **counts)
+        drawn = _drawn(spec, source, shots, source_data, seed)
+        fitted = form.fitted([drawn], **counts)
     return np.concatenate(
         [form.score(fitted, *rows) for rows in _rows(spec, source, shots)]
     )

@@ -54,6 +54,8 @@ class Rank(Options):
             boundary (near label edges) or per_image (as many of every image).
         combine: mean of all metrics in a first column: ranks, standardised or range.
         bootstrap: resamples of the target images, for intervals; 0 for none.
+        maps: a score, such as leep, whose maps of the target's images go into the
+            report.
         batch_size: images per call of a network.
         seed: of every random choice.
         out: folder for cells, tables, plot and report.
@@ -80,6 +82,7 @@ class Rank(Options):
     strategy: Strategy = "uniform"
     combine: Combination = None
     bootstrap: Resamples = 200
+    maps: Text = None
     batch_size: Count = 8
     seed: Seed = 0
     out: Name = "runs/rank"
