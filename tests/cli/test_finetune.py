@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from tests.data.test_classification import idx
 from trfjax.cli import FAILED_CELLS, USAGE, run
 from trfjax.cli import finetune as command
 from trfjax.cli.commands import Finetune
+from trfjax.data import load_dataset
 from trfjax.files import read_json
 from trfjax.reporting.finetuning import text as words_of
-from trfjax.studies import finetuning
+from trfjax.studies import finetune_runs, finetuning
 from trfjax.studies.runs import open_model
+from trfjax.training.evaluate import Evaluation
 from trfjax.training.loop import DivergedError
 
 SIZE = ["--size", "32", "64"]
@@ -63,7 +66,7 @@ def test_it_writes_networks_tables_and_curves(done):
         assert record["status"] == "ok" and record["head"] == "kept"
         assert len(record["curves"]["loss"]) == 2
         network = open_model(out / f"seed-{record['seed']}")
-        assert network.card.name == "arden"
+        assert network.card.name == f"arden to synthetic:kestry {record['seed']}"
     values = [r["evaluation"]["miou"] for r in found["runs"]]
     assert found["summary"]["miou"]["mean"] == pytest.approx(np.mean(values))
     assert found["summary"]["miou"]["spread"] == pytest.approx(np.std(values, ddof=1))
@@ -75,6 +78,20 @@ def test_it_writes_networks_tables_and_curves(done):
     assert yaml.safe_load((out / "config.yaml").read_text())["shots"] == 3
 
 
+def test_it_is_set_beside_the_source_and_fresh_weights(done):
+    out, _ = done
+    for record in read_json(out / "results.json")["runs"]:
+        beside = record["baselines"]
+        assert set(beside) == {"as it is", "scratch"}
+        assert beside["as it is"]["images"] == record["evaluation"]["images"] == 4
+    first = next(csv.DictReader((out / "results.csv").read_text().splitlines()))
+    assert float(first["as it is: miou"]) > 0
+    card = open_model(out / "seed-0").card
+    first, then = card.trained_on.split(", then ")
+    assert first == "synthetic:arden:train"
+    assert then == "synthetic:kestry:train:3shots@0"
+
+
 def test_finished_seeds_are_read_back(done, capsys, monkeypatch):
     out, words = done
     before = (out / "seed-1" / "model.safetensors").stat().st_mtime_ns
@@ -82,7 +99,7 @@ def test_finished_seeds_are_read_back(done, capsys, monkeypatch):
     def never(*args):
         raise AssertionError("a finished seed was run again")
 
-    monkeypatch.setattr(finetuning, "transfer", never)
+    monkeypatch.setattr(finetune_runs, "transfer", never)
     capsys.readouterr()
     assert run(["finetune", *words, "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out, parse_constant=lambda c: pytest.fail(c))
@@ -117,9 +134,45 @@ def test_classes_without_a_shot_are_named(tmp_path):
     assert "no shot shows" not in text and "miou 0.500 +- 0.000" in text
 
 
+def test_every_shot_is_tested_by_a_network_that_never_saw_it(source, tmp_path, capsys):
+    words = ["--source", str(source), *SHORT, "--out", "tuned", "--test"]
+    assert run(["finetune", *words, "cv"]) == 0
+    said = capsys.readouterr()
+    assert "learns 3 of 8 images, tested on the same 3 by cross-validation" in said.err
+    assert "next: trfjax predict --model tuned/seed-0" in said.err
+    assert "as it is: mIoU" in said.out and "scratch: mIoU" in said.out
+    (record,) = read_json(tmp_path / "tuned" / "results.json")["runs"]
+    assert record["evaluation"]["images"] == 3
+    assert record["baselines"]["scratch"]["images"] == 3
+    assert "test was None" not in refused(capsys, *words, "half")
+    assert run(["finetune", *words, "none", "--overwrite"]) == 0
+    assert "seed 0: tuned, not tested" in capsys.readouterr().out
+
+
+def test_folds_are_learned_from_the_others(monkeypatch):
+    """Every part is tested once, and never learned."""
+    target = load_dataset("synthetic:kestry", count=7, size=(32, 32))
+    seen = []
+
+    def learned(work, shots, seed, test):
+        assert not set(shots.image_ids) & set(test.image_ids)
+        seen.append(test.image_ids)
+        one = np.eye(2, dtype=np.int64) * len(test)
+        return SimpleNamespace(evaluation=Evaluation(("a", "b"), one, -1.0, len(test)))
+
+    monkeypatch.setattr(finetuning, "transfer", learned)
+    work = object.__new__(finetuning.Finetuning)
+    object.__setattr__(work, "folds", 3)
+    found = finetuning.by_folds(work, target, seed=0, done=lambda: None)
+    assert [len(part) for part in seen] == [3, 2, 2]
+    assert sum(seen, ()) == target.image_ids
+    assert found.images == 7 and found.pixels == 14
+    assert found.log_likelihood == pytest.approx(-1)
+
+
 @pytest.mark.parametrize("method", ["last-2", "scratch", "weighted"])
 def test_methods(method, source, tmp_path):
-    words = ["--source", str(source), *SHORT, "--method", method]
+    words = ["--source", str(source), *SHORT, "--method", method, "--no-compare"]
     assert run(["finetune", *words, "--out", "tuned"]) == 0
     (record,) = read_json(tmp_path / "tuned" / "results.json")["runs"]
     assert record["method"] == method and record["status"] == "ok"
@@ -172,14 +225,14 @@ def test_digits_from_one_set_to_another(tmp_path, rng):
 def test_a_seed_that_diverges_is_listed_and_the_rest_is_done(
     source, tmp_path, capsys, monkeypatch
 ):
-    right = finetuning.transfer
+    right = finetune_runs.transfer
 
-    def wrong(job, seed):
+    def wrong(job, shots, seed, test):
         if seed == 3:
             raise DivergedError(job.source, step=1)
-        return right(job, seed)
+        return right(job, shots, seed, test)
 
-    monkeypatch.setattr(finetuning, "transfer", wrong)
+    monkeypatch.setattr(finetune_runs, "transfer", wrong)
     words = ["--source", str(source), *SHORT, "--seeds", "3", "4", "--out", "tuned"]
     assert run(["finetune", *words]) == FAILED_CELLS
     text = capsys.readouterr().out
@@ -205,6 +258,7 @@ def test_a_seed_that_diverges_is_listed_and_the_rest_is_done(
             ["--seeds", "-1"],
             "--seeds: -1 is not one or more, each a whole",
         ),
+        (["--shots", "1", "--test", "cv"], "--test: cv needs at least 2 images"),
         (["--steps", "0"], "steps: 0"),
         (["--held-out", "0.9"], "--held-out: 0.9"),
         (["--target", "synthetic:atlantis"], "'atlantis'; available"),

@@ -96,14 +96,3 @@ def test_options_that_cannot_be(words, message, source, photographs, capsys):
     assert run(["predict", *given, *words]) == USAGE
     assert message in capsys.readouterr().err
     assert not (photographs.parent / "found" / "predictions.csv").exists()
-
-
-def test_the_folder_of_finetune_is_a_model(source, photographs, capsys):
-    tune = ["finetune", "--source", str(source), "--count", "8", "--shots", "3"]
-    tune += ["--steps", "2", "--batch-size", "2", "--out", "tuned"]
-    assert run([*tune, "--seeds", "0", "1"]) == 0
-    words = ["predict", "--images", "photos", "--out", "found", "--no-overlays"]
-    assert run([*words, "--model", "tuned"]) == USAGE
-    said = capsys.readouterr().err
-    assert "tuned: holds 2 networks; name one of seed-0, seed-1" in said
-    assert run([*words, "--model", "tuned/seed-1"]) == 0

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from tqdm import tqdm
 
 from trfjax.cli import FAILED_CELLS
 from trfjax.data.dataset import Dataset
 from trfjax.errors import DataError
 from trfjax.reporting.finetuning import text, write_results
-from trfjax.studies.finetuning import METHODS, Finetuning, finetune_seed, make_room
+from trfjax.studies.finetune_runs import finetune_seed, make_room
+from trfjax.studies.finetuning import METHODS, Finetuning
 from trfjax.studies.outputs import claimed
 from trfjax.studies.runs import open_model, training_data, write_config
 from trfjax.studies.specs import DataSpec, spec_of
@@ -22,7 +25,9 @@ from trfjax.training.recipe import Recipe
 from trfjax.transfer.guide import default_guide
 from trfjax.transfer.start import FINETUNE
 
-POOL = 0.5  # share of the target that shots are drawn from when no test set is named
+POOL = 0.5  # share of the target that shots are drawn from when half is held back
+FOLDS = 5  # of a cross-validation
+SHOTS = 20  # learned where nothing else is said
 
 
 def run(config: Any) -> int:
@@ -31,24 +36,45 @@ def run(config: Any) -> int:
     inputs = [config.source, *filter(None, (config.root, config.source_root))]
     with claimed(config.out, "finetune", inputs=inputs) as folder:
         make_room(work, config.seeds, folder, overwrite=config.overwrite)
-        print(
-            f"{work.source.card.name} to {work.pool.name}: {work.shots} of "
-            f"{len(work.pool)} images to learn from, {len(work.test)} to test",
-            file=sys.stderr,
-        )
-        seeds = tqdm(config.seeds, desc=f"finetune {work.method}", disable=None)
-        records = [finetune_seed(work, seed, folder) for seed in seeds]
+        _say(_plan(work))
+        total = work.trainings * len(config.seeds)
+        title = f"finetune {work.method}"
+        with tqdm(total=total, desc=title, unit="training", disable=None) as bar:
+            records = [
+                finetune_seed(work, seed, folder, done=bar.update)
+                for seed in config.seeds
+            ]
         write_config(folder, config)
         write_results(records, folder)
     print(text(records, folder, config.format))
     good = [record for record in records if record["status"] == "ok"]
     if good:
-        print(
-            f"network of seed {good[0]['seed']}: {folder / good[0]['model']}\n"
-            f"tables and curves: {folder}",
-            file=sys.stderr,
+        network = (folder / good[0]["model"]).parent
+        _say(f"network of seed {good[0]['seed']}: {network}")
+        _say(f"tables and curves: {folder}")
+        _say(
+            f"next: trfjax predict --model {shlex.quote(str(network))} --images "
+            "PHOTOGRAPHS --out runs/predict"
         )
     return 0 if len(good) == len(records) else FAILED_CELLS
+
+
+def _plan(work: Finetuning) -> str:
+    """Say what is learned, and what it is tested on."""
+    told = f"{work.shots} of {len(work.pool)} {work.pool.unit}s"
+    if work.folds:
+        tested = f"tested on the same {work.shots} by cross-validation"
+        tested += f" in {work.folds} parts; the network that is kept learns from all"
+    elif work.test is None:
+        tested = "not tested"
+    else:
+        tested = f"tested on {len(work.test)} images of {work.test.name}"
+    name = work.source.card.name
+    return f"{name} to {work.target}: learns {told}, {tested}"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def finetuning_of(config: Any) -> Finetuning:
@@ -59,6 +85,7 @@ def finetuning_of(config: Any) -> Finetuning:
     size = config.size or source.card.input_size
     spec = spec_of(config, config.target, size=size, shots=None)
     pool, test = _target(config, spec)
+    shots = _shots(config, pool)
     guide, data = None, None
     if config.method == "otce":
         data, guide = _source_data(config, size), default_guide(pool)
@@ -70,7 +97,9 @@ def finetuning_of(config: Any) -> Finetuning:
         pool=pool,
         test=test,
         method=config.method,
-        shots=config.shots,
+        shots=shots,
+        folds=min(FOLDS, shots) if config.test == "cv" else 0,
+        compare=config.compare,
         recipe=recipe,
         guide=guide,
         held_out=config.held_out,
@@ -89,19 +118,31 @@ def _recipe(config: Any) -> Recipe:
     return dataclasses.replace(FINETUNE, **given)
 
 
-def _target(config: Any, spec: DataSpec) -> tuple[Dataset, Dataset]:
+def _target(config: Any, spec: DataSpec) -> tuple[Dataset, Dataset | None]:
     """Return the images to learn from and those to test on."""
     pool = spec.load()
-    if config.test is None:
-        pool, test = pool.split(POOL, seed=0)
-    else:
-        test = msgspec.structs.replace(spec, name=config.test).load()
-    if config.shots > len(pool):
-        raise ValueError(
-            f"--shots: {config.shots} asked of {pool.name}, which has {len(pool)} "
-            "images to draw from"
+    if config.test in ("cv", "none"):
+        return pool, None
+    if config.test == "half":
+        return pool.split(POOL, seed=0)
+    return pool, msgspec.structs.replace(spec, name=config.test).load()
+
+
+def _shots(config: Any, pool: Dataset) -> int:
+    """Return how many images, or patients, are learned."""
+    there = len(np.unique(pool.units))
+    shots = min(SHOTS, there) if config.shots is None else config.shots
+    if shots > there:
+        hint = " Half is held back: --test cv learns from all." * (
+            config.test == "half"
         )
-    return pool, test
+        raise ValueError(
+            f"--shots: {shots} asked of {pool.name}, which has {there} {pool.unit}s to "
+            f"draw from.{hint}"
+        )
+    if config.test == "cv" and shots < 2:
+        raise ValueError(f"--test: cv needs at least 2 {pool.unit}s to leave one out")
+    return shots
 
 
 def _check(config: Any) -> None:

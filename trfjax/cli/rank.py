@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 from trfjax.cli import FAILED_CELLS
@@ -17,9 +19,9 @@ from trfjax.reporting.report import write_results
 from trfjax.scores import score_named
 from trfjax.studies.maps import map_source
 from trfjax.studies.opening import Opened, Opening, open_sources
-from trfjax.studies.outputs import claimed
+from trfjax.studies.outputs import claimed, unused
 from trfjax.studies.runs import write_config
-from trfjax.studies.specs import source_specs, spec_of
+from trfjax.studies.specs import other_results, source_specs, spec_of
 
 PUBLISHED = 200_000  # pixels read of each side of published features
 
@@ -32,7 +34,11 @@ def run(config: Any) -> int:
     opened = _published(config) if config.published is not None else _opened(config)
     for note in opened.notes:
         print(f"warning: {note}", file=sys.stderr)
-    inputs = [*config.sources, *filter(None, (config.published, config.root))]
+    results = other_results(config.sources)
+    for path in results:
+        print(f"left out: {path} holds results, not a network", file=sys.stderr)
+    networks = [path for path in config.sources if Path(path) not in results]
+    inputs = [*networks, *filter(None, (config.published, config.root))]
     with claimed(config.out, "rank", inputs=inputs) as folder:
         ranking = rank(
             opened.sources,
@@ -57,6 +63,10 @@ def run(config: Any) -> int:
         report = write_results(ranking, folder, maps=maps)
     show(ranking, config.format)
     print(f"report: {report}", file=sys.stderr)
+    leader = ranking.verdict.leader
+    if leader in opened.networks:
+        command = next_command(config, opened.networks[leader])
+        print(f"next: {command}", file=sys.stderr)
     failed = any(cell.status == "failed" for cell in ranking.cells)
     return FAILED_CELLS if failed else 0
 
@@ -70,6 +80,18 @@ def _maps(config: Any, opened: Opened) -> dict[str, Any]:
     settings |= {"seed": config.seed, "batch_size": config.batch_size}
     found = [map_source(one, opened.target, **settings) for one in networks]
     return maps_section(found, opened.target)
+
+
+def next_command(config: Any, network: str) -> str:
+    """Return the command that fine-tunes the leader on the images it was ranked on."""
+    words = ["trfjax", "finetune", "--source", network, "--target", config.target]
+    for name in ("root", "labels", "split", "shots"):
+        if getattr(config, name) is not None:
+            words += [f"--{name}", str(getattr(config, name))]
+    if config.seed:
+        words += ["--seeds", str(config.seed)]
+    out = unused(Path(config.out).parent / "tuned")
+    return shlex.join([*words, "--test", "cv", "--out", str(out)])
 
 
 def show(ranking: Ranking, form: str) -> None:

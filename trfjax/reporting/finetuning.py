@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from trfjax.files import atomic_path, strict, write_json, write_text
 from trfjax.transfer.empirical import MEASURES
 
+BASELINES = ("as it is", "scratch")  # what the tuned network is set beside
+
 
 def write_results(records: list[dict[str, Any]], folder: Path) -> None:
     """Write the records as JSON, a table as CSV, and the curves."""
@@ -30,7 +32,7 @@ def summary(records: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for measure in MEASURES:
         values = np.array(
-            [r["evaluation"][measure] for r in records if r["status"] == "ok"]
+            [r["evaluation"][measure] for r in records if r.get("evaluation")]
         )
         if len(values):
             spread = values.std(ddof=1) if len(values) > 1 else float("nan")
@@ -41,16 +43,24 @@ def summary(records: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 def table(records: list[dict[str, Any]]) -> str:
     """Return one line per seed: the measures, and the IoU of every class."""
     good = [record for record in records if record["status"] == "ok"]
-    classes = list(good[0]["evaluation"]["classes"]) if good else []
+    tested = [record["evaluation"] for record in good if record["evaluation"]]
+    classes = list(tested[0]["classes"]) if tested else []
     columns = ["seed", "method", "status", "head", *MEASURES, "seconds"]
+    beside = [(name, m) for name in BASELINES for m in MEASURES]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*columns, *(f"iou {name}" for name in classes), "error"])
+    titles = [*columns, *(f"iou {name}" for name in classes)]
+    titles += [f"{name}: {measure}" for name, measure in beside]
+    writer.writerow([*titles, "error"])
     for record in records:
-        flat = {**record, **record.get("evaluation", {})}
-        each = record.get("evaluation", {}).get("classes", {})
-        ious = [each.get(name, {}).get("iou") for name in classes]
-        row = [flat.get(column) for column in columns] + ious + [flat.get("error")]
+        evaluation = record.get("evaluation") or {}
+        flat = {**record, **evaluation}
+        each = evaluation.get("classes", {})
+        row = [flat.get(column) for column in columns]
+        row += [each.get(name, {}).get("iou") for name in classes]
+        baselines = record.get("baselines", {})
+        row += [(baselines.get(name) or {}).get(measure) for name, measure in beside]
+        row.append(flat.get("error"))
         writer.writerow(["" if value is None else value for value in row])
     return stream.getvalue()
 
@@ -68,7 +78,7 @@ def text(records: list[dict[str, Any]], folder: Path, form: str) -> str:
     if form == "json":
         return json.dumps(strict({"runs": records, "summary": summary(records)}))
     lines = [line for record in records for line in _seed_lines(record, folder)]
-    if sum(record["status"] == "ok" for record in records) > 1:
+    if sum(bool(record.get("evaluation")) for record in records) > 1:
         found = summary(records).items()
         parts = [f"{m} {v['mean']:.3f} +- {v['spread']:.3f}" for m, v in found]
         lines.append(f"mean and spread over seeds: {', '.join(parts)}")
@@ -81,7 +91,12 @@ def _seed_lines(record: dict[str, Any], folder: Path) -> list[str]:
         if "model" in record:
             lines.append(f"    the last good network: {folder / record['model']}")
         return lines
-    lines = [f"  seed {record['seed']}: {_line(record['evaluation'])}"]
+    evaluation = record["evaluation"]
+    found = "tuned, not tested" if evaluation is None else _line(evaluation)
+    lines = [f"  seed {record['seed']}: {found}"]
+    for name, found in record.get("baselines", {}).items():
+        told = "does not know these classes" if found is None else _line(found)
+        lines.append(f"    {name}: {told}")
     if record["missing"] and record["head"] == "new":
         lines.append(f"    no shot shows {', '.join(record['missing'])}: not learned")
     if record.get("alignment_stopped") is not None:

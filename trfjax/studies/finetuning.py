@@ -1,33 +1,28 @@
-"""Measured fine-tuning: one network, one target, one run folder for every seed."""
+"""Measured fine-tuning: one network, one target, by any method, and its worth."""
 
 from __future__ import annotations
 
 import dataclasses
-import warnings
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import jax
-import msgspec
 import numpy as np
 
 from trfjax.data.dataset import Dataset
-from trfjax.errors import DataError, ScoreWarning
 from trfjax.models import create_model
-from trfjax.models.checkpoint import save_model
 from trfjax.state import TrainedModel
-from trfjax.store import Made, Store, read_record
-from trfjax.studies.runs import MODEL, RUN, differences
 from trfjax.studies.specs import DataSpec
+from trfjax.training.evaluate import Evaluation, evaluate, merged
 from trfjax.training.layers import MODES
-from trfjax.training.loop import DivergedError
 from trfjax.training.recipe import Recipe
 from trfjax.transfer.finetune import FinetuneResult, finetune
 from trfjax.transfer.guide import Guide
-from trfjax.transfer.guided import GuidedResult, guided_finetune
+from trfjax.transfer.guided import guided_finetune
 from trfjax.transfer.weighted import weighted_finetune
 from trfjax.trees import arrays_digest, flatten
+
+Done = Callable[[], None]  # called after each training
 
 METHODS = (*MODES, "scratch", "otce", "weighted")
 
@@ -39,25 +34,32 @@ class Finetuning:
     source: TrainedModel
     source_data: Dataset | None  # for the method otce
     pool: Dataset  # target images that the shots are drawn from
-    test: Dataset
+    test: Dataset | None  # other images of the target, to measure the result on
     method: str
     shots: int
     recipe: Recipe
     guide: Guide | None  # of the method otce
     held_out: float
     spec: DataSpec | None = None  # what the pool is from
+    folds: int = 0  # of a cross-validation over the shots, instead of a test set
+    compare: bool = False  # measure the source as it is and fresh weights too
 
     def key(self, seed: int) -> dict[str, Any]:
         """Return everything the result of a seed depends on."""
         weights = {k: np.asarray(v) for k, v in flatten(self.source.model).items()}
-        data = self.source_data
+        data, test = self.source_data, self.test
+        known = None
+        if test is not None:
+            known = {"name": test.name, "fingerprint": test.fingerprint}
         return {
             "command": "finetune",
             "source": arrays_digest(weights),
             "card": dataclasses.asdict(self.source.card),
             "source_data": None if data is None else data.fingerprint,
             "pool": {"name": self.pool.name, "fingerprint": self.pool.fingerprint},
-            "test": {"name": self.test.name, "fingerprint": self.test.fingerprint},
+            "test": known,
+            "folds": self.folds,
+            "compare": self.compare,
             "method": self.method,
             "shots": self.shots,
             "recipe": dataclasses.replace(self.recipe, seed=seed).to_dict(),
@@ -65,72 +67,31 @@ class Finetuning:
             "held_out": self.held_out,
         }
 
+    @property
+    def target(self) -> str:
+        """What the target was asked for by."""
+        return self.pool.name if self.spec is None else self.spec.name
 
-def finetune_seed(work: Finetuning, seed: int, folder: str | Path) -> dict[str, Any]:
-    """Fine-tune with one seed, or read back what was finished with these settings.
-
-    Args:
-        work: what is fine-tuned, to what, and how.
-        seed: of the shots, the batches, the augmentation and a new head.
-        folder: of all seeds; the network goes to the run folder `seed-<seed>` in it.
-
-    Returns:
-        What the seed came to; `status` is `"ok"` or `"failed"`. A seed that failed
-        before is tried again.
-    """
-    place = Path(folder) / f"seed-{seed}"
-    record = Store(place).keep(
-        work.key(seed), lambda: _work(work, seed, place), name=RUN, retry_failed=True
-    )
-    status = {"status": "failed", "error": record.error} if record.failed else {}
-    return {
-        "seed": seed,
-        "method": work.method,
-        "status": "ok",
-        **({"model": f"seed-{seed}/{MODEL}"} if record.files else {}),
-        **record.value,
-        **status,
-        "seconds": record.seconds,
-    }
+    @property
+    def trainings(self) -> int:
+        """How many networks are trained for a seed."""
+        each = 1 + (self.compare and self.method != "scratch")
+        return 1 + (each * self.folds if self.folds else each - 1)
 
 
-def make_room(
-    work: Finetuning, seeds: Sequence[int], folder: Path, *, overwrite: bool = False
-) -> None:
-    """See to it that no network of other settings is replaced.
+def transfer(
+    work: Finetuning, shots: Dataset, seed: int, test: Dataset | None
+) -> FinetuneResult:
+    """Fine-tune by the method that was asked for.
 
     Args:
-        work: what is fine-tuned, to what, and how.
-        seeds: those wanted; finished ones of the same settings are read back.
-        folder: of all seeds.
-        overwrite: what is in the way may go; it does so at once.
-
-    Raises:
-        DataError: the folder holds fine-tuning of other settings.
+        work: from what, and how.
+        shots: what is learned.
+        seed: of the batches, the augmentation and a new head.
+        test: images to measure the result on.
     """
-    for path in sorted(folder.glob(f"seed-*/{RUN}.json")):
-        try:
-            saved = read_record(path).key
-        except DataError:  # damaged: made again
-            continue
-        same = work.key(saved.get("recipe", {}).get("seed", 0))
-        changes = list(differences(saved, same))
-        if changes and overwrite:
-            path.unlink()
-            (path.parent / MODEL).unlink(missing_ok=True)
-        elif changes:
-            raise DataError(
-                folder,
-                f"holds another fine-tuning: {'; '.join(changes[:3])}. Choose another "
-                "--out, or start over with --overwrite.",
-            )
-
-
-def transfer(work: Finetuning, seed: int) -> FinetuneResult:
-    """Fine-tune by the method that was asked for."""
-    shots = work.pool.shots(work.shots, seed=seed)
     options: dict[str, Any] = {
-        "test": work.test,
+        "test": test,
         "recipe": dataclasses.replace(work.recipe, seed=seed),
         "held_out": work.held_out,
     }
@@ -146,39 +107,83 @@ def transfer(work: Finetuning, seed: int) -> FinetuneResult:
 
 def fresh(source: TrainedModel, seed: int) -> TrainedModel:
     """Return the same architecture with initial weights."""
-    card = source.card
+    card = dataclasses.replace(source.card, trained_on="")
     model = create_model(card.architecture, key=jax.random.key(seed), **card.config)
     return TrainedModel(model, card)
 
 
-def _work(work: Finetuning, seed: int, place: Path) -> Made:
-    """Fine-tune and write the network; a diverged one leaves its last good state."""
-    try:
-        with warnings.catch_warnings():  # classes without a shot are in the table
-            warnings.simplefilter("ignore", ScoreWarning)
-            result = transfer(work, seed)
-    except DivergedError as error:  # the other seeds may not
-        save_model(place / MODEL, error.trained)
-        return Made(value={}, files=(MODEL,), error=str(error))
-    except FloatingPointError as error:
-        return Made(value={}, error=str(error))
-    save_model(place / MODEL, result.trained)
-    return Made(value=_facts(work, result), files=(MODEL,))
+def measure(
+    work: Finetuning, shots: Dataset, seed: int, tuned: Evaluation | None, done: Done
+) -> dict[str, Any]:
+    """Return how the tuned network does, beside the source as it is and fresh weights.
+
+    Args:
+        work: what was fine-tuned, and what it is measured on.
+        shots: what was learned.
+        seed: the same as for the tuned network.
+        tuned: its evaluation on the test set, where there is one.
+        done: called after each training.
+
+    Returns:
+        `evaluation` and `baselines`, by name; None where there are no images to measure
+        on, or the source does not know the classes.
+    """
+    if work.folds:
+        tuned = by_folds(work, shots, seed, done)
+    if tuned is None:
+        return {"evaluation": None, "baselines": {}}
+    found: dict[str, Evaluation | None] = {}
+    if work.compare:
+        on = shots if work.test is None else work.test
+        found["as it is"] = as_it_is(work.source, on)
+    if work.compare and work.method != "scratch":
+        plain = from_scratch(work)
+        if work.folds:
+            found["scratch"] = by_folds(plain, shots, seed, done)
+        else:
+            found["scratch"] = transfer(plain, shots, seed, work.test).evaluation
+            done()
+    baselines = {name: one and one.to_dict() for name, one in found.items()}
+    return {"evaluation": tuned.to_dict(), "baselines": baselines}
 
 
-def _facts(work: Finetuning, result: FinetuneResult) -> dict[str, Any]:
-    """Return what a finished seed says of itself."""
-    assert result.evaluation is not None  # there is a test set
-    facts: dict[str, Any] = {
-        "data": None if work.spec is None else msgspec.to_builtins(work.spec),
-        "head": result.head,
-        "best_step": result.best_step,
-        "missing": result.missing,
-        "evaluation": result.evaluation.to_dict(),
-        "curves": result.curves,
-    }
-    if isinstance(result, GuidedResult):
-        facts["alignment"] = result.alignment
-        facts["source_accuracy"] = result.source_accuracy
-        facts["alignment_stopped"] = result.stopped
-    return facts
+def from_scratch(work: Finetuning) -> Finetuning:
+    """Return the same with fresh weights, at a rate to train them with."""
+    rate = Recipe().learning_rate
+    return dataclasses.replace(
+        work,
+        method="scratch",
+        recipe=dataclasses.replace(work.recipe, learning_rate=rate),
+    )
+
+
+def as_it_is(source: TrainedModel, data: Dataset) -> Evaluation | None:
+    """Return how a network does before any tuning; None: it knows other classes."""
+    if not set(data.class_names) <= set(source.card.class_names):
+        return None
+    return evaluate(source.model, source.card, data)
+
+
+def by_folds(work: Finetuning, shots: Dataset, seed: int, done: Done) -> Evaluation:
+    """Measure on every shot what was learned from the others, a part at a time.
+
+    The shots are cut into as many parts as there are folds, in their order, so that
+    neighbours in a sequence, or images of one patient, are left out together.
+
+    Args:
+        work: what is fine-tuned, and how.
+        shots: images, or groups of them, in at least two parts.
+        seed: the same for all folds.
+        done: called after each of them.
+    """
+    units = shots.units
+    found = []
+    for part in np.array_split(np.unique(units), work.folds):
+        left_out = np.isin(units, part)
+        rest = shots.select(np.flatnonzero(~left_out))
+        test = shots.select(np.flatnonzero(left_out))
+        evaluation = transfer(work, rest, seed, test).evaluation
+        assert evaluation is not None  # there is a test set
+        found.append(evaluation)
+        done()
+    return merged(found)

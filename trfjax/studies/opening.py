@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ class Opened:
     sources: list[Source | SavedSource]
     target: Dataset | None  # None when all sources are saved features
     notes: tuple[str, ...]  # what a user should know before trusting the scores
+    networks: dict[str, str] = dataclasses.field(default_factory=dict)  # their files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,11 +50,29 @@ def open_sources(specs: Sequence[SourceSpec], opening: Opening) -> Opened:
     target = None
     if any(spec.target_features is None for spec in specs):
         target = opening.target.load()
-    sources = [_source(spec, opening) for spec in specs]
+    sources = _told_apart([_source(spec, opening) for spec in specs], specs)
     models = [Path(spec.model) for spec in specs if spec.model is not None]
     found = [overlap(path, target, opening.target) for path in models]
     notes = tuple(note for note in found if note is not None)
-    return Opened(sources=sources, target=target, notes=notes)
+    networks = {
+        source.name: spec.model
+        for source, spec in zip(sources, specs, strict=True)
+        if spec.model is not None
+    }
+    return Opened(sources=sources, target=target, notes=notes, networks=networks)
+
+
+def _told_apart(
+    sources: list[Source | SavedSource], specs: Sequence[SourceSpec]
+) -> list[Source | SavedSource]:
+    """Call networks of one name by their folders, where no list has named them."""
+    names = Counter(source.name for source in sources)
+    return [
+        dataclasses.replace(source, name=str(spec.model))
+        if names[source.name] > 1 and spec.name is None
+        else source
+        for source, spec in zip(sources, specs, strict=True)
+    ]
 
 
 def _source(spec: SourceSpec, opening: Opening) -> Source | SavedSource:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from trfjax.errors import DataError
 from trfjax.lock import locked
+
+RUN = "run"  # the name of the record in a run folder
 
 # What a folder holds, by the first of these that is there.
 MARKS: dict[str, tuple[str, ...]] = {
@@ -31,6 +34,12 @@ def kind_of(folder: str | Path) -> str | None:
         if any(next(folder.glob(mark), None) is not None for mark in marks):
             return kind
     return None
+
+
+def run_folders(folder: str | Path) -> list[Path]:
+    """Return the run folders in what finetune and adapt write, by seed and method."""
+    found = (Path(folder).glob(f"{depth}seed-*/{RUN}.json") for depth in ("", "*/"))
+    return sorted(path.parent for paths in found for path in paths)
 
 
 @contextlib.contextmanager
@@ -66,6 +75,13 @@ def _refuse_other(folder: Path, kind: str, inputs: Iterable[str | Path]) -> None
         raise DataError(
             folder, f"holds what trfjax {found} wrote; choose another --out"
         )
+
+
+def unused(folder: Path) -> Path:
+    """Return a folder that nothing has been written to, numbered where it has."""
+    names = (f"{folder.name}-{i}" for i in itertools.count(2))
+    paths = itertools.chain([folder], map(folder.with_name, names))
+    return next(path for path in paths if not path.exists())
 
 
 def check_folder(folder: str | Path, option: str) -> Path:

@@ -19,10 +19,11 @@ from trfjax.files import strict, write_text
 from trfjax.models.checkpoint import load_model
 from trfjax.state import TrainedModel
 from trfjax.store import Record, read_record
+from trfjax.studies.outputs import RUN as RUN
+from trfjax.studies.outputs import run_folders
 from trfjax.studies.specs import DataSpec
 
 MODEL, STATE, CONFIG = "model.safetensors", "state.safetensors", "config.yaml"
-RUN = "run"  # the name of the record
 
 
 def read_run(folder: str | Path) -> Record:
@@ -59,12 +60,6 @@ def open_model(path: str | Path) -> TrainedModel:
         read_run(path)
         path = path / MODEL
     return load_model(path)
-
-
-def run_folders(folder: str | Path) -> list[Path]:
-    """Return the run folders in what finetune and adapt write, by seed and method."""
-    found = (Path(folder).glob(f"{depth}seed-*/{RUN}.json") for depth in ("", "*/"))
-    return sorted(path.parent for paths in found for path in paths)
 
 
 def _run_folder(folder: Path) -> Path:

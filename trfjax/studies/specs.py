@@ -12,6 +12,7 @@ from trfjax.data import load_dataset
 from trfjax.data.dataset import Dataset
 from trfjax.errors import DataError
 from trfjax.reading import read_yaml
+from trfjax.studies.outputs import kind_of, run_folders
 
 
 class DataSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -85,9 +86,12 @@ def spec_of(config: Any, name: str, **changes: Any) -> DataSpec:
 def source_specs(paths: Sequence[str | Path]) -> list[SourceSpec]:
     """Return what run folders, checkpoints and YAML lists name.
 
+    A folder of several networks, as finetune and adapt write it, names all of them. A
+    folder of other results is no source, as `runs/*` may hold some.
+
     Raises:
         FileNotFoundError: a path that is not there.
-        DataError: a list that cannot be used.
+        DataError: a list that cannot be used, or results of other commands alone.
     """
     specs: list[SourceSpec] = []
     for path in map(Path, paths):
@@ -96,10 +100,29 @@ def source_specs(paths: Sequence[str | Path]) -> list[SourceSpec]:
                 f"--sources: {path}: no such file or folder; name run folders of "
                 "trfjax train, or a YAML list"
             )
+    results = other_results(paths)
+    if results and len(results) == len(paths):
+        raise DataError(
+            results[0],
+            f"holds what trfjax {kind_of(results[0])} wrote, and no network; name run "
+            "folders of trfjax train or finetune with --sources",
+        )
     for path in map(Path, paths):
-        listed = path.suffix in (".yaml", ".yml")
-        specs += read_sources(path) if listed else [SourceSpec(model=str(path))]
+        if path in results:
+            continue
+        if path.suffix in (".yaml", ".yml"):
+            specs += read_sources(path)
+        elif kind_of(path) in ("finetune", "adapt"):
+            specs += [SourceSpec(model=str(folder)) for folder in run_folders(path)]
+        else:
+            specs.append(SourceSpec(model=str(path)))
     return specs
+
+
+def other_results(paths: Sequence[str | Path]) -> list[Path]:
+    """Return the folders that hold results of ours, and no network to rank."""
+    networks = (None, "train", "finetune", "adapt")
+    return [path for path in map(Path, paths) if kind_of(path) not in networks]
 
 
 def read_sources(path: Path) -> list[SourceSpec]:

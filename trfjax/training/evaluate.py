@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -91,6 +91,18 @@ class Evaluation:
                 )
             },
         }
+
+
+def merged(parts: Sequence[Evaluation]) -> Evaluation:
+    """Return the evaluation of all images together, from those of parts of them."""
+    confusion = np.sum([part.confusion for part in parts], axis=0)
+    total = sum(part.log_likelihood * part.pixels for part in parts)
+    return Evaluation(
+        parts[0].class_names,
+        confusion,
+        total / int(confusion.sum()),
+        sum(part.images for part in parts),
+    )
 
 
 def evaluate(

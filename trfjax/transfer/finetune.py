@@ -101,8 +101,10 @@ def learn(
         test: labelled images to measure the transfer on.
     """
     best, best_step, curves = _follow(start, settings)
+    before = f"{start.card.trained_on}, then " if start.card.trained_on else ""
+    card = dataclasses.replace(start.card, trained_on=before + start.shots.name)
     return FinetuneResult(
-        trained=TrainedModel(best, start.card),
+        trained=TrainedModel(best, card),
         head="new" if start.new else "kept",
         curves=curves,
         best_step=best_step,

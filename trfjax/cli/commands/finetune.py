@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from trfjax.cli.commands.kinds import (
-    Count,
     Folder,
     Half,
     Name,
@@ -28,11 +27,14 @@ class Finetune(Options):
         labels: label map of the target, such as trainids, native or common6.
         split: split of the target data set, such as train; every image by default.
         count: use this many images of it, spread evenly over the set.
-        test: data set to test on, of the same root; by default half of the target's
-            images, of other scenes, is held back.
+        test: half (of the target's images, of other scenes, is held back), cv (every
+            shot is tested by a network that learnt from the others; the one that is
+            kept learns from all), none, or a data set of the same root.
         size: height and width of the images; those the source was trained at by
             default.
-        shots: labelled target images to learn from, drawn by the seed.
+        shots: labelled target images to learn from, drawn by the seed; by default 20,
+            or all where there are fewer. With --test cv or none they are those that
+            trfjax rank draws.
         method: full, head, last-<k> (the last k layers), norm or scratch (fresh
             weights); otce aligns features with the source's data first; weighted
             looks most at the pixels that the source transfers to worst.
@@ -45,6 +47,7 @@ class Finetune(Options):
         learning_rate: at its peak; for scratch by default that of trfjax train.
         held_out: share of the shots that chooses the best step instead of being
             learned, 0 to 0.5.
+        compare: measure the source as it is, and a network from scratch, too.
         seeds: one run each, with its own shots, batches and augmentation.
         out: folder for networks, tables and curves; finished seeds are read back.
         overwrite: replace networks of other options in that folder; they are lost.
@@ -57,9 +60,9 @@ class Finetune(Options):
     labels: Text = None
     split: Text = None
     count: Number = None
-    test: Text = None
+    test: Name = "half"
     size: Size = None
-    shots: Count = 20
+    shots: Number = None
     method: Name = "full"
     source_data: Text = None
     source_root: Folder = None
@@ -68,6 +71,7 @@ class Finetune(Options):
     batch_size: Number = None
     learning_rate: Real = None
     held_out: Half = 0.0
+    compare: bool = True
     seeds: Seeds = (0,)
     out: Name = "runs/finetune"
     overwrite: bool = False
