@@ -1,5 +1,7 @@
 """Photographs of any size and format: which are found, and how they are read."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -46,7 +48,7 @@ def test_what_cannot_be_found(tmp_path, rng):
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "tif", "bmp"])
 def test_every_format_is_read_upright(suffix, tmp_path, rng):
-    options = {"lossless": True} if suffix == "webp" else {}
+    options: dict[str, Any] = {"lossless": True} if suffix == "webp" else {}
     if suffix != "bmp":  # turned by a quarter, as a telephone stores it
         options["exif"] = Image.Exif()
         options["exif"][274] = 6

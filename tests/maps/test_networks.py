@@ -67,4 +67,4 @@ def test_what_memory_does_not_hold_is_mapped_from_a_file(metric):
             mapped(*found.arrays, metric=metric, **extra, **found.settings).values
             for found in (held, filed)
         ]
-        np.testing.assert_array_equal(*values)
+        np.testing.assert_array_equal(values[0], values[1])

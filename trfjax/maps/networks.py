@@ -143,7 +143,7 @@ def _maps(
     spec: ScoreSpec, model: Any, data: Dataset, memory: int, **options: Any
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return what the score reads, labels and predictions of all images."""
-    found: tuple[np.ndarray, ...] = ()
+    found: list[np.ndarray] = []
     for rows in stream_maps(model, data, spaces=(spec.space,), **options):
         truth = np.asarray(data[rows.image]["label"])
         if truth.ndim != 2:
@@ -157,10 +157,10 @@ def _maps(
         values = rows.predictions if reads_ids(spec) else rows.features[spec.space]
         images = values, rows.labels, rows.predictions
         if not found:
-            found = tuple(
+            found = [
                 _room((len(data), *truth.shape, *part.shape[1:]), part.dtype, memory)
                 for part in images
-            )
+            ]
             found[1][:] = -1
         for place, part in zip(found, images, strict=True):
             place[rows.image][valid] = part

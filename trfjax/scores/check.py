@@ -17,6 +17,7 @@ from trfjax.scores.example import CLASSED, TARGET_SIDE, Case, example_case
 from trfjax.scores.laws import LAWS
 from trfjax.scores.spec import ScoreSpec
 from trfjax.scores.traced import Forms, forms_of
+from trfjax.scores.vocabulary import Law
 from trfjax.typing import IGNORE, ArrayInput
 
 X64_RTOL = 1e-9
@@ -222,7 +223,7 @@ class _Battery:
 
     # What a spec may promise.
 
-    def law(self, name: str) -> None:
+    def law(self, name: Law) -> None:
         case = LAWS[name](self.case, self.rng)
         self.same(name.replace("_", " "), case)
         if name == "target_names":

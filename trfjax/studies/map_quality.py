@@ -97,7 +97,8 @@ def maps_before(
 
 def _baselines(arrays: MapArrays, stride: int, least: int) -> dict[str, np.ndarray]:
     labels = arrays.target_labels
-    grid = Grid(*labels.shape[1:], stride)
+    _, height, width = labels.shape
+    grid = Grid(height, width, stride)
     valid = labels >= 0
     shares = np.bincount(labels[valid], minlength=arrays.num_classes) / valid.sum()
     logs = np.log(np.maximum(shares, 1 / valid.sum()))
@@ -135,7 +136,8 @@ def errors_after(
     arrays = map_arrays(model, test, metric="nce", progress=False)
     valid = arrays.target_labels >= 0
     wrong = valid & (arrays.predictions != arrays.target_labels)
-    grid = Grid(*valid.shape[1:], stride)
+    _, height, width = valid.shape
+    grid = Grid(height, width, stride)
     return cell_sums(wrong, grid), cell_sums(valid, grid)
 
 
