@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from trfjax.arrays import as_float, as_labels, index_labels, row_weights
 from trfjax.atoms.atoms import Atoms
 from trfjax.atoms.groups import weighted_means
 from trfjax.atoms.join import Cells, join
-from trfjax.atoms.kmeans import BLOCK, kmeans, nearest
 from trfjax.atoms.sample import Reservoir, Sample
+from trfjax.atoms.search import centres_of, nearest_of
 from trfjax.shapes import flatten
 from trfjax.typing import IGNORE, ArrayInput
 
@@ -167,25 +165,7 @@ class Compressor:
         rng = np.random.default_rng([self.seed, number])
         count = min(SAMPLE * fine, len(features))
         sample = features[np.sort(rng.choice(len(features), count, replace=False))]
-        weights = np.ones(len(sample), np.float32)
-        centres = kmeans(
-            *_padded(sample, weights),
-            jax.random.key(number),
-            count=fine,
-            steps=STEPS,
-        )
-        found = nearest(*_padded(features), centres)
-        index, distance = (np.asarray(part)[: len(features)] for part in found)
-        return index, distance.astype(np.float64), np.asarray(centres)
-
-
-def _padded(*arrays: np.ndarray) -> Sequence[Any]:
-    """Pad rows to a multiple of blocks, so that few programs are compiled."""
-    n = len(arrays[0])
-    blocks = max(1, -(-n // BLOCK))
-    # Sizes between powers of two in eight steps: at most an eighth too long.
-    step = max(1, 2 ** (int(np.ceil(np.log2(blocks))) - 3))
-    room = -(-blocks // step) * step * BLOCK - n
-    return [
-        jnp.asarray(np.pad(a, [(0, room)] + [(0, 0)] * (a.ndim - 1))) for a in arrays
-    ]
+        weights = np.ones(count, np.float32)
+        centres = centres_of(sample, weights, count=fine, steps=STEPS, rng=rng)
+        index, distance = nearest_of(features, centres)
+        return index, distance.astype(np.float64), centres

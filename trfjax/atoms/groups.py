@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from trfjax.atoms.kmeans import kmeans, nearest
+from trfjax.atoms.search import centres_of, nearest_of
 
-LLOYD = 25  # steps when atoms are made of finer atoms
+LLOYD = 10  # steps when atoms are made of finer atoms
 
 
 def grouped(
     points: np.ndarray, weights: np.ndarray, count: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Group weighted points; return the group of each and the means, none empty."""
-    places = jnp.asarray(points, jnp.float32)
-    mass = jnp.asarray(weights / weights.sum(), jnp.float32)
-    centres = kmeans(places, mass, jax.random.key(seed), count=count, steps=LLOYD)
-    index = np.asarray(nearest(places, centres)[0])
+    places = np.asarray(points, np.float32)
+    mass = np.asarray(weights / weights.sum(), np.float32)
+    rng = np.random.default_rng([seed, 0xC0DE])
+    centres = centres_of(places, mass, count=count, steps=LLOYD, rng=rng)
+    index = nearest_of(places, centres)[0]
     # An atom whose pixels weigh nothing, of images left out, has no place in a mean.
     weights = np.asarray(weights, np.float64)
     weights = np.where(weights > 0, weights, weights.sum() * 1e-12)

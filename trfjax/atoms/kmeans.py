@@ -2,108 +2,200 @@
 
 from __future__ import annotations
 
-import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from trfjax.typing import PRNGKeyArray
+BLOCK = 2048  # points worked on at a time: their distances stay in the cache of a CPU
+LANES = 32  # a point is drawn from one of so many parts of a block
 
-BLOCK = 2048  # points assigned at a time: their distances stay in the cache of a CPU
 
-
-@functools.partial(jax.jit, static_argnames=("count", "steps"))
+@jax.jit
 def kmeans(
     points: Float[Array, "n d"],
     weights: Float[Array, " n"],
-    key: PRNGKeyArray,
+    uniform: Float[Array, "m 3"],
     *,
-    count: int,
-    steps: int,
+    steps: Int[Array, ""] | int,
+    used: Int[Array, ""] | int | None = None,
 ) -> Float[Array, "m d"]:
-    """Return `count` centres of weighted points.
+    """Return centres of weighted points, as many as there are rows of `uniform`.
 
     Seeds are drawn with probability proportional to weight and squared distance to
     the seeds before (k-means++); Lloyd steps follow. A centre that nothing is nearest
     to moves to one of the points that are worst served. Where the points have fewer
     distinct places than that, some centres coincide.
 
+    Args:
+        points: to be grouped.
+        weights: of the points; a point of weight 0 is no seed and moves no centre.
+        uniform: random numbers in `[0, 1)`, which the seeds are drawn by.
+        steps: of Lloyd.
+        used: how many of the points count, the first ones; the rest costs no time, so
+            that a program serves many numbers of points. All by default.
+
     Reference:
         Arthur and Vassilvitskii, "k-means++: The Advantages of Careful Seeding",
         SODA 2007.
     """
-    centres = _seeds(points, weights, key, count)
-    return lax.fori_loop(0, steps, lambda _, c: _lloyd(points, weights, c), centres)
+    blocks, mass = in_blocks(points), in_blocks(weights)
+    live = live_blocks(len(points), used)
+    centres = _seeds(blocks, mass, live, uniform)
+    return lax.fori_loop(0, steps, lambda _, c: _lloyd(blocks, mass, c, live), centres)
 
 
 @jax.jit
 def nearest(
-    points: Float[Array, "n d"], centres: Float[Array, "m d"]
+    points: Float[Array, "n d"],
+    centres: Float[Array, "m d"],
+    *,
+    used: Int[Array, ""] | int | None = None,
 ) -> tuple[Int[Array, " n"], Float[Array, " n"]]:
     """Return the nearest centre of every point, the first of several, and its distance.
 
-    The distance is the squared one.
+    The distance is the squared one. Of points that are not `used`, see `kmeans`, both
+    are 0.
     """
-    n = len(points)
+    blocks = in_blocks(points)
+    begin = (
+        jnp.zeros(blocks.shape[:2], jnp.int32),
+        jnp.zeros(blocks.shape[:2], points.dtype),
+    )
+
+    def assign(k: Any, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        found = _assigned(blocks[k], centres)
+        return state[0].at[k].set(found[0]), state[1].at[k].set(found[1])
+
+    found = lax.fori_loop(0, live_blocks(len(points), used), assign, begin)
+    index, distance = (part.reshape(-1)[: len(points)] for part in found)
+    return index, distance
+
+
+def in_blocks(rows: Array) -> Array:
+    """Cut rows into equal blocks, filled up with zeros."""
+    blocks, size = _shape(len(rows))
+    width = [(0, blocks * size - len(rows))] + [(0, 0)] * (rows.ndim - 1)
+    return jnp.pad(rows, width).reshape(blocks, size, *rows.shape[1:])
+
+
+def live_blocks(n: int, used: Array | int | None) -> Array | int:
+    """Return how many blocks hold the used ones of `n` rows."""
+    blocks, size = _shape(n)
+    return blocks if used is None else -(-used // size)
+
+
+def _shape(n: int) -> tuple[int, int]:
+    """Return the number of blocks and the rows of each."""
     blocks = max(1, -(-n // BLOCK))
-    size = -(-n // blocks)
-    padded = jnp.pad(points, ((0, blocks * size - n), (0, 0)))
+    return blocks, -(-n // (blocks * LANES)) * LANES
+
+
+def _assigned(
+    block: Float[Array, "b d"], centres: Float[Array, "m d"]
+) -> tuple[Int[Array, " b"], Float[Array, " b"]]:
     half = jnp.sum(centres**2, axis=1) / 2
-    order = jnp.arange(len(centres), dtype=jnp.int32)
+    far = half[:, None] - jnp.matmul(centres, block.T, precision="highest")
+    index = lax.platform_dependent(
+        far, cpu=_first_least, default=lambda far: jnp.argmin(far, axis=0)
+    ).astype(jnp.int32)
+    return index, _squares((block - centres[index]).T)
 
-    def assign(block: Float[Array, "b d"]) -> tuple[Array, Array]:
-        far = half[:, None] - jnp.matmul(centres, block.T, precision="highest")
-        least = jnp.min(far, axis=0)
-        # Several times faster than argmin, whose reduction a CPU does one by one.
-        index = jnp.min(jnp.where(far <= least, order[:, None], len(order) - 1), axis=0)
-        return index, jnp.sum((block - centres[index]) ** 2, axis=1)
 
-    index, distance = lax.map(assign, padded.reshape(blocks, size, -1))
-    return index.reshape(-1)[:n], distance.reshape(-1)[:n]
+def _first_least(far: Float[Array, "m b"]) -> Int[Array, " b"]:
+    """Return argmin of the columns, row by row: a CPU's reduction is not vectorised."""
+
+    def closer(k: Any, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        least, index = state
+        better = far[k] < least
+        return jnp.where(better, far[k], least), jnp.where(better, k, index)
+
+    begin = jnp.full(far.shape[1], jnp.inf, far.dtype), jnp.zeros(far.shape[1], int)
+    return lax.fori_loop(0, len(far), closer, begin)[1]
+
+
+def _squares(apart: Float[Array, "d b"]) -> Float[Array, " b"]:
+    """Return the sum of squares of columns; a product is faster than a reduction."""
+    ones = jnp.ones(len(apart), apart.dtype)
+    return jnp.matmul(ones, apart**2, precision="highest")
 
 
 def _seeds(
-    points: Float[Array, "n d"],
-    weights: Float[Array, " n"],
-    key: PRNGKeyArray,
-    count: int,
+    blocks: Float[Array, "k b d"],
+    weights: Float[Array, "k b"],
+    live: Array | int,
+    uniform: Float[Array, "m 3"],
 ) -> Float[Array, "m d"]:
-    uniform = jax.random.uniform(key, (count,), points.dtype)
+    alone = weights.sum(axis=1)
+    farthest = jnp.finfo(blocks.dtype).max ** 0.5
+    columns = blocks.swapaxes(1, 2)
 
-    def draw(mass: Array, u: Array) -> Array:
-        total = jnp.cumsum(mass)
-        return jnp.searchsorted(total, u * total[-1]).clip(0, len(mass) - 1)
+    def add(i: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
+        centres, distance, totals = state
+        # Where every place is a centre already: draw by weight alone.
+        some = jnp.max(totals) > 0
+        k = _draw(jnp.where(some, totals, alone), uniform[i, 0])
+        mass = jnp.where(some, weights[k] * distance[k], weights[k])
+        new = blocks[k, _draw_in_parts(mass, uniform[i, 1:])]
 
-    def add(i: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
-        centres, distance = state
-        left = weights * distance
-        # Every place is a centre already: draw by weight alone.
-        left = jnp.where(jnp.max(left) > 0, left, weights)
-        new = points[draw(left, uniform[i])]
-        distance = jnp.minimum(distance, jnp.sum((points - new) ** 2, axis=1))
-        return centres.at[i].set(new), distance
+        def closer(k: Any, state: tuple[Array, Array]) -> tuple[Array, Array]:
+            distance, totals = state
+            before = jnp.where(i == 0, farthest, distance[k])
+            now = jnp.minimum(before, _squares(columns[k] - new[:, None]))
+            total = jnp.sum(weights[k] * now)
+            return distance.at[k].set(now), totals.at[k].set(total)
 
-    first = jnp.ones(len(points), points.dtype)
-    centres = jnp.zeros((count, points.shape[1]), points.dtype)
-    far = jnp.finfo(points.dtype).max ** 0.5
-    return lax.fori_loop(0, count, add, (centres, first * far))[0]
+        found = lax.fori_loop(0, live, closer, (distance, totals))
+        return centres.at[i].set(new), *found
+
+    centres = jnp.zeros((len(uniform), blocks.shape[2]), blocks.dtype)
+    begin = (centres, jnp.ones_like(weights), alone)
+    return lax.fori_loop(0, len(uniform), add, begin)[0]
+
+
+def _draw(mass: Float[Array, " n"], uniform: Array) -> Array:
+    """Draw an index; a sum by a triangle, since a CPU is slow at cumulative ones."""
+    total = jnp.matmul(jnp.tri(len(mass), dtype=mass.dtype), mass, precision="highest")
+    return jnp.sum(total <= uniform * total[-1]).clip(0, len(mass) - 1)
+
+
+def _draw_in_parts(mass: Float[Array, " b"], uniform: Float[Array, " 2"]) -> Array:
+    """Draw the part, then the index within it: both triangles are small."""
+    parts = mass.reshape(LANES, -1)
+    part = _draw(parts.sum(axis=1), uniform[0])
+    return part * parts.shape[1] + _draw(parts[part], uniform[1])
 
 
 def _lloyd(
-    points: Float[Array, "n d"],
-    weights: Float[Array, " n"],
+    blocks: Float[Array, "k b d"],
+    weights: Float[Array, "k b"],
     centres: Float[Array, "m d"],
+    live: Array | int,
 ) -> Float[Array, "m d"]:
-    index, distance = nearest(points, centres)
     count = len(centres)
-    mass = jax.ops.segment_sum(weights, index, count)
-    sums = jax.ops.segment_sum(points * weights[:, None], index, count)
+
+    def add(k: Any, state: tuple[Array, ...]) -> tuple[Array, ...]:
+        sums, mass, distance = state
+        index, apart = _assigned(blocks[k], centres)
+        sums += jax.ops.segment_sum(blocks[k] * weights[k][:, None], index, count)
+        mass += jax.ops.segment_sum(weights[k], index, count)
+        return sums, mass, distance.at[k].set(apart)
+
+    nothing = jnp.zeros(count, blocks.dtype)
+    begin = (jnp.zeros_like(centres), nothing, jnp.zeros_like(weights))
+    sums, mass, distance = lax.fori_loop(0, live, add, begin)
     empty = mass <= 0
     means = sums / jnp.where(empty, 1, mass)[:, None]
-    taken = min(count, len(points))
-    worst, place = lax.top_k(weights * distance, taken)
-    turn = jnp.clip(jnp.cumsum(empty) - 1, 0, taken - 1)
-    moved = jnp.where((worst[turn] > 0)[:, None], points[place[turn]], centres)
-    return jnp.where(empty[:, None], moved, means)
+
+    def moved(means: Array) -> Array:
+        """Move empty centres to the points that are worst served."""
+        points = blocks.reshape(-1, blocks.shape[2])
+        taken = min(count, len(points))
+        worst, place = lax.top_k((weights * distance).reshape(-1), taken)
+        turn = jnp.clip(jnp.cumsum(empty) - 1, 0, taken - 1)
+        new = jnp.where((worst[turn] > 0)[:, None], points[place[turn]], centres)
+        return jnp.where(empty[:, None], new, means)
+
+    return lax.cond(jnp.any(empty), moved, lambda means: means, means)

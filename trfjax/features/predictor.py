@@ -208,7 +208,7 @@ def _flax_runner(model: SourceModel) -> Callable[..., dict[str, Any]]:
         taps: tuple[str, ...] = ()
         if "levels" in spaces:
             taps = tuple(getattr(thaw(model), "level_taps", ()))
-        maps = _run(model, images, penultimate="penultimate" in spaces, taps=taps)
+        maps = _run(model, images, taps=taps)
         size = maps["logits"].shape[1:-1] if "logits" in maps else ()
         # A network without padding labels the centre only; there is no map elsewhere.
         if size and size != images.shape[1:3] and getattr(thaw(model), "valid", False):
@@ -222,10 +222,8 @@ def _flax_runner(model: SourceModel) -> Callable[..., dict[str, Any]]:
     return run
 
 
-@functools.partial(jax.jit, static_argnames=("penultimate", "taps"))
-def _run(
-    model: SourceModel, images: Array, *, penultimate: bool, taps: tuple[str, ...]
-) -> dict[str, Any]:
+@functools.partial(jax.jit, static_argnames=("taps",))
+def _run(model: SourceModel, images: Array, *, taps: tuple[str, ...]) -> dict[str, Any]:
+    # Whether or not penultimate features are asked for: one program for both sides.
     net = thaw(model)
-    given = _named(net(images, taps=taps) if taps else net(images))
-    return {k: v for k, v in given.items() if penultimate or k != "penultimate"}
+    return _named(net(images, taps=taps) if taps else net(images))

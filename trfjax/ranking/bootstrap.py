@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Float, Int
@@ -44,16 +43,18 @@ def weighted_replicates(
             for count in np.asarray(multiplicities)
         ]
         return np.asarray(found, np.float64)
-    given = {name: jnp.asarray(arrays[name]) for name in spec.inputs}
+    # What is left over of a last batch would be a program of its own: it is filled up.
+    count = len(multiplicities)
+    rows = np.minimum(np.arange(count + -count % TOGETHER), count - 1)
     found = _replicates(
-        given,
-        jnp.asarray(labels),
-        jnp.asarray(images),
-        jnp.asarray(multiplicities),
+        {name: arrays[name] for name in spec.inputs},
+        labels,
+        images,
+        np.asarray(multiplicities)[rows],
         spec=spec,
         settings=tuple(sorted(settings.items())),
     )
-    return np.asarray(found, np.float64)
+    return np.asarray(found, np.float64)[:count]
 
 
 @functools.partial(jax.jit, static_argnames=("spec", "settings"))

@@ -49,8 +49,10 @@ def logme_of_moments(
         found.append((values, along, rest, counts.sum(), counts > 0))
     if not found:
         return np.zeros(0)
-    columns = [jnp.asarray(np.stack(part)) for part in zip(*found, strict=True)]
-    return np.asarray(_evidence_of(*columns), np.float64)
+    # What is left over of a last batch would be a program of its own: it is filled up.
+    rows = np.minimum(np.arange(len(found) + -len(found) % TOGETHER), len(found) - 1)
+    columns = [np.stack(part)[rows] for part in zip(*found, strict=True)]
+    return np.asarray(_evidence_of(*columns), np.float64)[: len(found)]
 
 
 @jax.jit

@@ -55,7 +55,8 @@ def fit_mixture(
     centred = rows - dot(weights / weights.sum(), rows)
     level = jnp.sum(weights[:, None] * centred**2) / weights.sum() / rows.shape[1]
     least = regularisation * jnp.where(level > 0, level, 1)
-    centres = kmeans(rows, weights, key, count=components, steps=10)
+    uniform = jax.random.uniform(key, (components, 3), rows.dtype)
+    centres = kmeans(rows, weights, uniform, steps=10)
     first = jax.nn.one_hot(nearest(rows, centres)[0], components, dtype=rows.dtype)
 
     def maximise(resp: Float[Array, "n k"]) -> tuple[Array, Array, Array]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
@@ -15,11 +16,22 @@ from trfjax.transport.joint import couple_many
 from trfjax.transport.kernel import scaled_products
 from trfjax.transport.problem import Problem, Settings, centre
 from trfjax.transport.sinkhorn import solve
+from trfjax.typing import AnyArray
 
 MAX_STEPS = 500  # Sinkhorn steps of the shared kernel
 CHECK = 5  # steps between two looks at the error
 RELAX = 1.5  # of the scalings' logarithms; near a solution any below 2 converges
 TIGHTER = 10.0  # than the tolerance: a step costs little
+
+
+class Base(NamedTuple):
+    """The plan of one weighting, from which those of all others start."""
+
+    source_weights: Float[AnyArray, " n"]
+    target_weights: Float[AnyArray, " m"]
+    # Of the clouds that `centre` makes: plan = exp(2/eps x.y + log_scale + log_offset).
+    log_scale: Float[AnyArray, " n"]  # minus infinity where there is no mass
+    log_offset: Float[AnyArray, " m"]
 
 
 class Resampled(NamedTuple):
@@ -31,20 +43,21 @@ class Resampled(NamedTuple):
 
 
 def couple_resampled(
-    source: Float[Array, "n d"],
-    target: Float[Array, "m d"],
-    source_labels: Float[Array, "#b n s"],
-    target_labels: Float[Array, "#b m t"],
+    source: Float[AnyArray, "n d"],
+    target: Float[AnyArray, "m d"],
+    source_labels: Float[AnyArray, "#b n s"],
+    target_labels: Float[AnyArray, "#b m t"],
     *,
     epsilon: float,
+    base: Base | None = None,
     settings: Settings | None = None,
 ) -> Resampled:
     """Couple the same points under `b` weightings.
 
-    The plan of the mean weighting is solved for first. It is the kernel of all
-    others, whose scalings differ little from 1, so that a step for all of them is one
-    product of matrices. A weighting that does not converge in this way, because it
-    leaves out what the mean leans on, is solved by itself.
+    The plan of one weighting, in which every point has mass that has some in another,
+    is the kernel of all others. Their scalings differ little from 1, so that a step for
+    all of them is one product of matrices. A weighting that does not converge in this
+    way, because it leaves out what the base leans on, is solved by itself.
 
     Args:
         source: points.
@@ -53,23 +66,46 @@ def couple_resampled(
             leading axis of 1 serves all weightings.
         target_labels: likewise.
         epsilon: entropic regularisation, in units of the squared distance.
+        base: the plan of one weighting, such as that of all images; by default the
+            plan of the mean weighting, which is solved for first.
         settings: when to stop.
     """
     settings = settings or Settings()
-    eps = jnp.asarray(epsilon, source.dtype)
-    found = _shared(source, target, source_labels, target_labels, eps, settings)
-    left = jnp.flatnonzero(~found.converged)
+    # What is not one of the two programs is NumPy: each array operation would be one.
+    eps = np.asarray(epsilon, source.dtype)
+    if base is None:
+        base = _mean_plan(source, target, source_labels, target_labels, eps, settings)
+    found = _shared(source, target, source_labels, target_labels, base, eps, settings)
+    left = np.flatnonzero(~np.asarray(found.converged))
     if not len(left):
         return found
     labels = (_some(part, left) for part in (source_labels, target_labels))
     rest = _one_by_one(source, target, *labels, epsilon=eps, settings=settings)
-    return Resampled(
-        *(whole.at[left].set(part) for whole, part in zip(found, rest, strict=True))
-    )
+    merged = [np.array(part) for part in found]
+    for whole, part in zip(merged, rest, strict=True):
+        whole[left] = part
+    return Resampled(*jax.device_put(merged))
 
 
-def _some(labels: Array, index: Array) -> Array:
-    return labels[jnp.minimum(index, len(labels) - 1)]
+@functools.partial(jax.jit, static_argnames=("settings",))
+def _mean_plan(
+    source: Array,
+    target: Array,
+    source_labels: Array,
+    target_labels: Array,
+    epsilon: Array,
+    settings: Settings,
+) -> Base:
+    a, b = (part.sum(axis=2).mean(axis=0) for part in (source_labels, target_labels))
+    ones = jnp.ones((len(a), 1), a.dtype), jnp.ones((len(b), 1), b.dtype)
+    problem = Problem(centre(source, a), centre(target, b), a, b, *ones)
+    found = solve(problem, epsilon, settings)
+    return Base(a, b, found.log_scale, found.log_offset)
+
+
+def _some(labels: AnyArray, index: np.ndarray) -> AnyArray:
+    """Return the labels of some weightings; one that serves all stays as it is."""
+    return labels if len(labels) == 1 else np.asarray(labels)[index]
 
 
 @functools.partial(jax.jit, static_argnames=("settings",))
@@ -78,19 +114,17 @@ def _shared(
     target: Array,
     source_labels: Array,
     target_labels: Array,
+    base: Base,
     epsilon: Array,
     settings: Settings,
 ) -> Resampled:
     count = max(len(source_labels), len(target_labels))
     a, b = source_labels.sum(axis=2), target_labels.sum(axis=2)
-    mean_a, mean_b = a.mean(axis=0), b.mean(axis=0)
-    x, y = centre(source, mean_a), centre(target, mean_b)
-    ones = jnp.ones((len(x), 1), x.dtype), jnp.ones((len(y), 1), y.dtype)
-    base = solve(Problem(x, y, mean_a, mean_b, *ones), epsilon, settings)
+    x, y = centre(source, base.source_weights), centre(target, base.target_weights)
     products = scaled_products(x, y, 2 / epsilon)
     plan = jnp.exp(products + base.log_scale[:, None] + base.log_offset)
     a, b = (jnp.broadcast_to(w, (count, w.shape[1])) for w in (a, b))
-    u, v, error = _scalings(plan, a, b, safe_divide(b, mean_b), settings)
+    u, v, error = _scalings(plan, a, b, safe_divide(b, base.target_weights), settings)
     shares = [_shares(labels) for labels in (source_labels, target_labels)]
     left = jnp.einsum("bns,nm->bsm", shares[0] * u[:, :, None], plan)
     joint = jnp.einsum("bsm,bmt->bst", left, v[:, :, None] * shares[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from trfjax.atoms.atoms import Atoms
@@ -126,30 +126,39 @@ def _result(
     of_atoms = np.asarray(found.joint, np.float64)
     of_atoms /= of_atoms.sum()
     joint = np.maximum(of_atoms + correction.joint, 0)
-    joint = jnp.asarray(joint / joint.sum(), found.shares.dtype)
-    task = jnp.asarray(entropy_of(of_atoms + correction.joint), joint.dtype)
-    away = jnp.asarray(max(float(found.cost) + correction.cost, 0.0), joint.dtype)
-    numbers = [
-        jnp.asarray(np.asarray(part)[None])
-        for part in (
-            np.asarray(found.shares)[: len(target)],
-            np.arange(len(target)),
-            found.marginal_error,
-            found.joint_change,
-            found.iterations,
-            found.converged,
-        )
-    ]
+    entropy = entropy_of(of_atoms + correction.joint)
+    away = max(float(found.cost) + correction.cost, 0.0)
+    numbers = _on_device(
+        found.shares.dtype,
+        task=entropy,
+        score=-entropy,
+        away=away,
+        error=correction.standard_error,
+        joint=joint / joint.sum(),
+        epsilon=epsilon,
+    )
+    single = _on_device(
+        found.shares.dtype,
+        task_difference=[entropy],
+        domain_difference=[away],
+        label_joint=(joint / joint.sum())[None],
+        target_shares=np.asarray(found.shares)[None, : len(target)],
+        target_index=np.arange(len(target))[None],
+        marginal_error=[found.marginal_error],
+        joint_change=[found.joint_change],
+        iterations=[found.iterations],
+        converged=[found.converged],
+    )
     return OtceResult(
-        score=-task,
-        task_difference=task,
-        domain_difference=away,
-        standard_error=jnp.asarray(correction.standard_error, joint.dtype),
-        label_joint=joint,
-        marginal_error=jnp.asarray(found.marginal_error),
-        converged=jnp.asarray(found.converged),
-        epsilon=jnp.asarray(epsilon, joint.dtype),
-        draws=OtceDraws(task[None], away[None], joint[None], *numbers),
+        score=numbers["score"],
+        task_difference=numbers["task"],
+        domain_difference=numbers["away"],
+        standard_error=numbers["error"],
+        label_joint=numbers["joint"],
+        marginal_error=found.marginal_error,
+        converged=found.converged,
+        epsilon=numbers["epsilon"],
+        draws=OtceDraws(**single),
         num_samples=(source.pixels, target.pixels),
         feature_space=feature_space,
         solver="fast",
@@ -160,10 +169,21 @@ def _result(
             correction=correction.joint,
             atoms_task_difference=entropy_of(of_atoms),
             scatter=scatter,
+            potentials=(
+                np.asarray(found.log_scale)[: len(source)],
+                np.asarray(found.log_offset)[: len(target)],
+            ),
             draws=correction.draws,
             atoms=(len(source), len(target)),
         ),
     )
+
+
+def _on_device(dtype: Any, **values: Any) -> dict[str, jax.Array]:
+    """Return arrays of JAX, real numbers in a type, without a program for each."""
+    arrays = {name: np.asarray(value) for name, value in values.items()}
+    real = {n: a.astype(dtype) for n, a in arrays.items() if a.dtype.kind == "f"}
+    return jax.device_put(arrays | real)
 
 
 def classes_of(atoms: Atoms) -> tuple[int, ...]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -14,7 +12,7 @@ from trfjax.scores.otce.atoms import otce_atoms
 from trfjax.scores.otce.quantisation import ROUND, entropy_of
 from trfjax.scores.otce.result import OtceResult
 from trfjax.transport.problem import Settings
-from trfjax.transport.resampled import couple_resampled
+from trfjax.transport.resampled import Base, couple_resampled
 from trfjax.typing import FeatureSpace
 
 
@@ -57,17 +55,29 @@ def otce_atoms_replicates(
             settings=settings,
         )
     sources = source.histograms(source_multiplicities)
-    sources = sources if sources.ndim == 3 else sources[None]
     found = couple_resampled(
         _padded(source.points, 0),
         _padded(target.points, 0),
-        _padded(sources, 1),
+        _padded(sources if sources.ndim == 3 else sources[None], 1),
         _padded(target.histograms(multiplicities), 1),
         epsilon=float(result.epsilon),
+        base=_base(source, target, result),
         settings=settings,
     )
     assert result.quantisation is not None  # made above
     return _scores(found, result.quantisation.correction)
+
+
+def _base(source: Atoms, target: Atoms, result: OtceResult) -> Base:
+    """Return the plan of all images."""
+    assert result.quantisation is not None  # of atoms
+    log_scale, log_offset = result.quantisation.potentials
+    weights = (atoms.histograms().sum(axis=1) for atoms in (source, target))
+    return Base(
+        *(_padded(part, 0) for part in weights),
+        log_scale=_padded(log_scale, 0, -np.inf),
+        log_offset=_padded(log_offset, 0, -np.inf),
+    )
 
 
 def _scores(found: Any, correction: np.ndarray) -> np.ndarray:
@@ -77,8 +87,8 @@ def _scores(found: Any, correction: np.ndarray) -> np.ndarray:
     return np.where(np.asarray(found.converged), scores, np.nan)
 
 
-def _padded(values: np.ndarray, axis: int) -> jax.Array:
+def _padded(values: np.ndarray, axis: int, fill: float = 0.0) -> np.ndarray:
     """Add atoms of no mass up to a round number, so that few programs are compiled."""
     width = [(0, 0)] * values.ndim
     width[axis] = (0, -values.shape[axis] % ROUND)
-    return jnp.asarray(np.pad(values, width))
+    return np.pad(values, width, constant_values=fill)

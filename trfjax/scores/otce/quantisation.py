@@ -19,7 +19,6 @@ import functools
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import t as student
@@ -97,8 +96,7 @@ def solved(
     for draws in draws_of(source, target):
         problems = _problem(*(_columns(atoms, draws) for atoms in (source, target)))
         found = _coupled(problems, epsilon, settings)
-        # Cut on the host: a slice of an array of JAX is a program of its own.
-        whole = jax.tree.map(lambda part: jnp.asarray(np.asarray(part)[0]), found)
+        whole = jax.tree.map(_first, found)
         joint = np.asarray(whole.joint, np.float64)
         correction = corrected(joint, *_differences(found))
         entropy = entropy_of(joint / joint.sum() + correction.joint)
@@ -111,6 +109,11 @@ def solved(
         before = draws.pixels, entropy
     assert whole is not None and correction is not None  # there are draws
     return whole, correction
+
+
+def _first(part: jax.Array) -> jax.Array:
+    """Return the first, cut on the host: a slice of JAX is a program of its own."""
+    return jax.device_put(np.asarray(part)[0])
 
 
 def _differences(found: Transport) -> tuple[np.ndarray, np.ndarray]:
@@ -197,11 +200,12 @@ def _side(points: np.ndarray, mass: np.ndarray, room: int) -> tuple[np.ndarray, 
 
 def _problem(source: tuple[np.ndarray, ...], target: tuple[np.ndarray, ...]) -> Problem:
     (x, a, s), (y, b, t) = source, target
+    # NumPy arrays: each of them turned into one of JAX would be a program of its own.
     return Problem(
-        source=jnp.asarray(x),
-        target=jnp.asarray(y),
-        source_weights=jnp.asarray(a),
-        target_weights=jnp.asarray(b),
-        source_labels=jnp.asarray(s),
-        target_labels=jnp.asarray(t),
+        source=x,
+        target=y,
+        source_weights=a,
+        target_weights=b,
+        source_labels=s,
+        target_labels=t,
     )

@@ -42,6 +42,7 @@ class Quantisation:
     correction: Any  # (s, t) added to the label joint of the atoms
     atoms_task_difference: Any  # W_T of the atoms, without the correction
     scatter: Any  # mean squared distance of pixels to their atoms, both sides together
+    potentials: Any  # the logarithms of the plan of all pixels: see `Transport`
     draws: int = dataclasses.field(metadata=dict(static=True))  # behind the correction
     atoms: tuple[int, int] = dataclasses.field(metadata=dict(static=True))
 
