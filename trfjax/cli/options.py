@@ -31,7 +31,16 @@ def check_options(config: msgspec.Struct) -> None:
 def refusal(
     command: type[msgspec.Struct], fields: Any, error: msgspec.ValidationError
 ) -> str:
-    """Return in words why the options in a file are refused: name, value and range."""
+    """Say why the options in a file are refused.
+
+    Args:
+        command: whose options they are.
+        fields: what the file holds.
+        error: what was found wrong first.
+
+    Returns:
+        Name, value and range of the option.
+    """
     found = re.search(r"`\$\.(\w+)", str(error))
     known = {field.name: field.type for field in msgspec.structs.fields(command)}
     if found is None or found[1] not in known:
