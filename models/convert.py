@@ -113,14 +113,14 @@ def from_torch_state_dict(
     leaves, net = flatten(parts), thaw(model)
     loaded, missing, misshaped, kept = [], [], [], []
     for path, leaf in leaves.items():
-        here = path.split("/", 1)[1]
-        name = table.name(here)
+        inner = path.split("/", 1)[1]
+        name = table.name(inner)
         if name is None or (name not in stored and table.is_optional(name)):
-            kept.append(here)
+            kept.append(inner)
         elif name not in stored:
             missing.append(name)
         else:
-            value = _convert(here, _array(stored[name]), table, net, leaf.ndim)
+            value = _convert(inner, _array(stored[name]), table, net, leaf.ndim)
             if value is None or value.shape != leaf.shape:
                 shapes = f"{np.shape(stored[name])}, expected for {leaf.shape} here"
                 misshaped.append(f"{name} {shapes}")

@@ -40,9 +40,9 @@ class NativeSize:
 
     def check(self, size: tuple[int, int]) -> None:
         """Require a legal size; otherwise name the rule and the nearest one."""
-        near = self.nearest(size)
-        if near != size:
+        legal = self.nearest(size)
+        if legal != size:
             raise ValueError(
                 f"input sides must be {self.rule}, got {size[0]} x {size[1]}; "
-                f"the nearest legal size is {near[0]} x {near[1]}"
+                f"the legalest legal size is {legal[0]} x {legal[1]}"
             )

@@ -37,8 +37,8 @@ def locked(folder: str | Path, option: str = "out") -> Iterator[Path]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    mine: set[Path] = _held.__dict__.setdefault("folders", set())
-    if (place := folder.resolve()) in mine:
+    held: set[Path] = _held.__dict__.setdefault("folders", set())
+    if (place := folder.resolve()) in held:
         yield folder
         return
     with open(folder / LOCK, "a+", encoding="utf-8") as opened:
@@ -53,11 +53,11 @@ def locked(folder: str | Path, option: str = "out") -> Iterator[Path]:
         started = time.strftime("%Y-%m-%d %H:%M")
         opened.write(f"process {os.getpid()} on {socket.gethostname()}, {started}\n")
         opened.flush()
-        mine.add(place)
+        held.add(place)
         try:
             yield folder
         finally:
-            mine.discard(place)
+            held.discard(place)
 
 
 def _take(handle: int) -> bool:

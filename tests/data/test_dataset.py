@@ -64,8 +64,8 @@ def test_shots_are_drawn_once_each_and_depend_on_the_seed():
     assert len(set(values(shots))) == 10
     assert values(shots) == values(data.shots(10, seed=3))
     assert values(shots) != values(data.shots(10, seed=4))
-    for count in (0, 31):
-        with pytest.raises(ValueError, match="30 images"):
+    for count, said in ((0, "less than 1"), (31, "30 images")):
+        with pytest.raises(ValueError, match=said):
             data.shots(count, seed=0)
 
 

@@ -37,11 +37,13 @@ def view(
     """Augment the images of a step and run the network on them."""
     key_source, key_target, key_drop = jax.random.split(key, 3)
     images, source_batch = augmented(batch.source, setting.augment, key=key_source)
-    others, target_batch = augmented(batch.target, setting.augment, key=key_target)
+    target_images, target_batch = augmented(
+        batch.target, setting.augment, key=key_target
+    )
     source, target, stats = pass_domains(
         setting.network(params, state.stats),
         images,
-        others,
+        target_images,
         policy=method.batch_norm,
         aux=setting.aux_weight > 0,
         key=key_drop,

@@ -81,8 +81,8 @@ def _run(argv: list[str]) -> int:
         return 0
     name, *rest = argv
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        matches = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"; did you mean {matches[0]!r}?" if matches else ""
         print(
             f"trfjax: unknown command {name!r}{hint}\n\n{overview()}", file=sys.stderr
         )

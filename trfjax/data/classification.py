@@ -139,11 +139,11 @@ def _class_files(root: Path) -> list[File]:
         for path in visible_files(root, pattern)
     ]
     files = [path for path in found if path.suffix.lower() in _ENDINGS]
-    other = [path for path in found if path.suffix.lower() in OTHER_FORMATS]
-    if other:
+    unread = [path for path in found if path.suffix.lower() in OTHER_FORMATS]
+    if unread:
         raise DataError(
-            root / other[0],
-            f"an image that is no PNG or JPEG ({len(other)} such files below {root}). "
+            root / unread[0],
+            f"an image that is no PNG or JPEG ({len(unread)} such files below {root}). "
             "Convert or remove them, lest their classes vanish.",
         )
     depths = {len(path.parts) for path in files}

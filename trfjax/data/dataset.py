@@ -129,12 +129,12 @@ class Dataset:
         """
         count, seed = as_count("shots", count), as_seed("seed", seed)
         units = self.units
-        there = len(np.unique(units))
-        if not 1 <= count <= there:
+        held = len(np.unique(units))
+        if not 1 <= count <= held:
             raise ValueError(
-                f"shots: {count} asked of {self.name}, which has {there} {self.unit}s"
+                f"shots: {count} asked of {self.name}, which has {held} {self.unit}s"
             )
-        chosen = np.random.default_rng(seed).permutation(there)[:count]
+        chosen = np.random.default_rng(seed).permutation(held)[:count]
         indices = np.flatnonzero(np.isin(units, chosen))
         return self.select(indices, name=f"{self.name}:{count}shots@{seed}")
 

@@ -45,7 +45,7 @@ def binary(label_map: LabelMap, files: Sequence[Path]) -> LabelMap:
             continue  # told when it is asked for
         if 1 in seen:
             return label_map
-    others = sorted(seen - {0})
+    marks = sorted(seen - {0})
     if len(seen) > 2 and label_map.ignore in seen:
         raise DataError(
             files[0].parent,
@@ -53,15 +53,15 @@ def binary(label_map: LabelMap, files: Sequence[Path]) -> LabelMap:
             f"nor masks of two values. Save masks as 0 and 1 (ignored pixels "
             f"{label_map.ignore}), or pass labels=LabelMap(names, ids={{...}}).",
         )
-    if len(others) != 1 or 0 not in seen:
+    if len(marks) != 1 or 0 not in seen:
         return label_map
     zero, one = label_map.names
     warnings.warn(
-        f"{files[0].parent}: masks of 0 and {others[0]}; 0 is read as {zero!r} and "
-        f"{others[0]} as {one!r}. Where {others[0]} marks pixels to ignore, pass "
-        f"labels=LabelMap({label_map.names!r}, ids={{0: 0, {others[0]}: "
+        f"{files[0].parent}: masks of 0 and {marks[0]}; 0 is read as {zero!r} and "
+        f"{marks[0]} as {one!r}. Where {marks[0]} marks pixels to ignore, pass "
+        f"labels=LabelMap({label_map.names!r}, ids={{0: 0, {marks[0]}: "
         f"{label_map.ignore}}}).",
         DataWarning,
         stacklevel=2,
     )
-    return dataclasses.replace(label_map, ids={0: 0, others[0]: 1})
+    return dataclasses.replace(label_map, ids={0: 0, marks[0]: 1})

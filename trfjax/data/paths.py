@@ -124,11 +124,11 @@ def choose(domains: Sequence[str], text: str) -> list[int]:
                 "'name[:0.5]' or 'name[0.5:]'"
             )
         name = found[1].strip()
-        own = [i for i, domain in enumerate(domains) if name in ("", domain)]
-        if not own:
+        inside = [i for i, domain in enumerate(domains) if name in ("", domain)]
+        if not inside:
             raise ValueError(f"domain: no {name!r} here; {listed(domains)}")
         first, last = _fraction(found[2], 0.0), _fraction(found[3], 1.0)
-        positions += own[round(first * len(own)) : round(last * len(own))]
+        positions += inside[round(first * len(inside)) : round(last * len(inside))]
     if not positions:
         raise ValueError(f"domain: {text!r} leaves no image; widen the range")
     return list(dict.fromkeys(positions))

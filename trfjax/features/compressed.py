@@ -91,8 +91,8 @@ class CompressedSet:
             raise ValueError(f"path: {path} must end in .safetensors")
         arrays, known = {"predictions": self.predictions}, {}
         for space, atoms in self.atoms.items():
-            mine, known[space] = packed(atoms)
-            arrays |= {f"atoms/{space}/{name}": array for name, array in mine.items()}
+            parts, known[space] = packed(atoms)
+            arrays |= {f"atoms/{space}/{name}": array for name, array in parts.items()}
         for space, moments in self.moments.items():
             for name in MOMENTS:
                 arrays[f"moments/{space}/{name}"] = getattr(moments, name)

@@ -83,9 +83,9 @@ def draw_pixels(
         pool.add((priority, image, place, label.ravel()[place].astype(np.int32)))
     _, image, place, drawn = pool.take()
     if not len(drawn):
-        near = f" within {radius} pixels of another" if strategy == "boundary" else ""
+        band = f" within {radius} pixels of another" if strategy == "boundary" else ""
         raise ValueError(
-            f"{identity}: no pixel with a class{near} in {len(sizes)} images; all of "
+            f"{identity}: no pixel with a class{band} in {len(sizes)} images; all of "
             f"them are ignored (ignore={ignore})"
         )
     grid = np.asarray(sizes, np.int64)

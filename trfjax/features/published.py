@@ -184,9 +184,11 @@ def pairs_of(folder: Path) -> list[Pair]:
         sides.append({path.name for path in found})
     lone = sorted(sides[0] ^ sides[1], key=natural)
     if lone:
-        side, other = ("final", "label") if lone[0] in sides[0] else ("label", "final")
+        side, lacking = (
+            ("final", "label") if lone[0] in sides[0] else ("label", "final")
+        )
         raise DataError(
-            folder / side / lone[0], f"has no partner in {other}/; pairs share a name"
+            folder / side / lone[0], f"has no partner in {lacking}/; pairs share a name"
         )
     if not sides[0]:
         raise DataError(folder, "no .npy files in final/ and label/")

@@ -41,10 +41,10 @@ def torch_runner(
     torch = _torch()
     layers = dict(net.named_modules())
     if layer is not None and layer not in layers:
-        near = difflib.get_close_matches(layer, layers, n=5, cutoff=0.4)
+        matches = difflib.get_close_matches(layer, layers, n=5, cutoff=0.4)
         raise ValueError(
             f"layer: the model has no {layer!r}; near: "
-            f"{', '.join(near or [name for name in layers if name][:10])}"
+            f"{', '.join(matches or [name for name in layers if name][:10])}"
         )
     first = next(iter(net.parameters()), torch.zeros(()))
 

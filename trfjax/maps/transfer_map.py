@@ -167,16 +167,16 @@ def _rows(
         sources = rows_of_cells(grid, source.features, source.labels)
     for _ in progress(iter(range(grid.shape[0]))):
         pixels = next(targets)
-        other = None if sources is None else next(sources)
+        source_pixels = None if sources is None else next(sources)
         enough = pixels.counts >= min_pixels
-        if other is not None:
-            enough &= other.counts >= min_pixels
+        if source_pixels is not None:
+            enough &= source_pixels.counts >= min_pixels
         values, errors = (np.full(len(enough), np.nan) for _ in range(2))
         together = max(1, NUMBERS // max(pixels.features[0].size, 1))
         cells = np.flatnonzero(enough)
         for start in range(0, len(cells), together):
             some = cells[start : start + together]
-            given = None if other is None else other.chosen(some)
+            given = None if source_pixels is None else source_pixels.chosen(some)
             values[some], errors[some] = scored(given, pixels.chosen(some))
         yield pixels.counts, values, errors
 

@@ -24,10 +24,10 @@ def summary(records: list[dict[str, Any]]) -> dict[str, dict[str, Interval]]:
     """Return mIoU over seeds and its gain over the network as it came, by method."""
     found: dict[str, dict[str, Interval]] = {}
     for method in dict.fromkeys(record["method"] for record in records):
-        mine = [r for r in records if r["method"] == method and r.get("evaluation")]
-        if mine:
-            after = np.array([r["evaluation"]["miou"] for r in mine])
-            before = np.array([r["before"]["miou"] for r in mine])
+        done = [r for r in records if r["method"] == method and r.get("evaluation")]
+        if done:
+            after = np.array([r["evaluation"]["miou"] for r in done])
+            before = np.array([r["before"]["miou"] for r in done])
             found[method] = {
                 "miou": mean_interval(after),
                 "gain": mean_interval(after - before),

@@ -74,9 +74,16 @@ def as_csv(title: str, published: Published, found: Mapping[str, BulkResult]) ->
     numbers = [f"episode_{i}" for i in range(count)]
     writer.writerow(["task", "method", "published", *columns, *numbers])
     for method, result in found.items():
-        own, gain = accuracy(result), difference(result, found["vanilla"])
+        reached, gain = accuracy(result), difference(result, found["vanilla"])
         nats = likelihood_gain(result, found["vanilla"])
-        values = (own.value, own.low, own.high, gain.value, gain.low, gain.high)
+        values = (
+            reached.value,
+            reached.low,
+            reached.high,
+            gain.value,
+            gain.low,
+            gain.high,
+        )
         values += (result.log_likelihood.mean(), nats.value, nats.low, nats.high)
         row = [title, method, published.get(method, "")]
         row += [f"{v:.3f}" for v in values]

@@ -199,8 +199,8 @@ def neighbour_votes(
         row, square, place = parts
         distance = squares + square - 2 * dot(rows, row)
         valid = (image != place) & (weights > 0)
-        far, nearest = lax.top_k(jnp.where(valid, -distance, -jnp.inf), neighbours)
-        held = jnp.where(far > -jnp.inf, weights[nearest], 0)
+        closest, nearest = lax.top_k(jnp.where(valid, -distance, -jnp.inf), neighbours)
+        held = jnp.where(closest > -jnp.inf, weights[nearest], 0)
         votes = jnp.clip(neighbours - (jnp.cumsum(held) - held), 0, held)
         votes = votes + jnp.where(votes > 0, rank, 0)
         counts = jnp.zeros(num_classes, votes.dtype).at[labels[nearest]].add(votes)

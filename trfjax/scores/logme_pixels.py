@@ -128,8 +128,8 @@ def _scored(
     fitted: Evidence, features: np.ndarray, labels: np.ndarray
 ) -> Float[np.ndarray, "k n"]:
     row = np.maximum(labels, 0)
-    own = np.take_along_axis(fitted.weights, row[..., None], axis=1)  # (k, n, d)
-    left = 1 - np.einsum("knd,knd->kn", own, features)
+    weight = np.take_along_axis(fitted.weights, row[..., None], axis=1)  # (k, n, d)
+    left = 1 - np.einsum("knd,knd->kn", weight, features)
     pull = np.take_along_axis(fitted.pull, row, axis=1)
     return fitted.constant[:, None] - pull * left
 

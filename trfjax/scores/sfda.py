@@ -106,8 +106,8 @@ def sfda_core(
     kept = jax.nn.softmax(first, where=found.present > 0, axis=1)
     kept = jnp.take_along_axis(kept, labels[:, None], axis=1)
     count = found.present.sum()
-    elsewhere = (found.means.sum(axis=0) - found.means) / (count - 1)
-    mixed = kept * found.centred + (1 - kept) * elsewhere[labels]
+    rest = (found.means.sum(axis=0) - found.means) / (count - 1)
+    mixed = kept * found.centred + (1 - kept) * rest[labels]
     mixed = jnp.where(count > 1, mixed, jnp.nan)
     second = _posterior(mixed, labels, weights, shrinkage, num_classes)
     true = jnp.take_along_axis(second, labels[:, None], axis=1)[:, 0]

@@ -53,10 +53,10 @@ def lesions(predicted: Mask, truth: Mask) -> Lesions:
     guess, guesses = ndimage.label(predicted, around)  # pyright: ignore[reportGeneralTypeIssues]
     scores, touched = [], set()
     for lesion in range(1, count + 1):
-        here = true == lesion
-        hit = set(np.unique(guess[here]).tolist()) - {0}
+        inside = true == lesion
+        hit = set(np.unique(guess[inside]).tolist()) - {0}
         touched |= hit
-        scores.append(dice(np.isin(guess, list(hit)), here) if hit else 0.0)
+        scores.append(dice(np.isin(guess, list(hit)), inside) if hit else 0.0)
     invented = guesses - len(touched)
     found = sum(score > 0 for score in scores)
     total = count + invented

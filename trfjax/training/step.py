@@ -202,9 +202,9 @@ def forward(
     return apply_train(model, images, aux=aux, key=key)
 
 
-def choose(condition: Bool[Array, ""], one: PyTree, other: PyTree) -> PyTree:
+def choose(condition: Bool[Array, ""], if_true: PyTree, if_false: PyTree) -> PyTree:
     """Return one of two trees of the same structure, leaf by leaf."""
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), if_true, if_false)
 
 
 def _judged(

@@ -111,8 +111,10 @@ def empirical_transferability(
         )
     runs = [
         tuple(
-            _measure(source, pool.shots(shots, seed=seed), test, recipe, other, options)
-            for other in optimisation_seeds
+            _measure(
+                source, pool.shots(shots, seed=seed), test, recipe, number, options
+            )
+            for number in optimisation_seeds
         )
         for seed in seeds
     ]

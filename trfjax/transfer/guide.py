@@ -208,10 +208,12 @@ def _with_class_means(
     """
     x, y = lax.stop_gradient((problem.source, problem.target))
     sums = problem.source_labels.T * problem.source_weights
-    means = safe_divide(sums @ x, sums.sum(axis=1, keepdims=True))
+    source_means = safe_divide(sums @ x, sums.sum(axis=1, keepdims=True))
     sums = problem.target_labels.T * problem.target_weights
-    others = safe_divide(sums @ y, sums.sum(axis=1, keepdims=True))
-    distances = jnp.sum((means[:, None] - others[None]) ** 2, axis=2)  # (s, t)
+    target_means = safe_divide(sums @ y, sums.sum(axis=1, keepdims=True))
+    distances = jnp.sum(
+        (source_means[:, None] - target_means[None]) ** 2, axis=2
+    )  # (s, t)
     rows = -(1 - gamma) / 2 * distances
     left = problem.source_labels @ rows
     root = gamma**0.5

@@ -106,9 +106,9 @@ def _visit(state: Stage, clouds: Clouds, settings: Settings) -> Stage:
 
     def going(cycle: Cycle) -> Array:
         done = jnp.where(last, settled(cycle, settings), cycle.error <= STAGE_TOLERANCE)
-        far = jnp.abs(cycle.move).max() > MOVE
+        moved = jnp.abs(cycle.move).max() > MOVE
         spent = (cycle.cycles >= CYCLES) | (cycle.reads >= settings.max_iterations)
-        return (cycle.cycles == 0) | ~(done | far | spent)
+        return (cycle.cycles == 0) | ~(done | moved | spent)
 
     cycle = lax.while_loop(
         going, lambda c: take_cycle(c, kernel, clouds, settings), begin

@@ -113,13 +113,13 @@ def kept_reader(kernel: Float[Array, "n m"], *, block: int) -> Reader:
     def squares(weights: Array) -> Array:
         def step(total: Array, start: Array) -> tuple[Array, None]:
             begin = jnp.minimum(start, len(kernel) - rows_at_once)
-            rows, mine = (
+            rows, weight = (
                 lax.dynamic_slice_in_dim(part, begin, rows_at_once)
                 for part in (kernel, weights)
             )
             # The last block may overlap the one before.
-            mine = jnp.where(begin + jnp.arange(rows_at_once) >= start, mine, 0)
-            return total + jnp.matmul(mine, rows * rows, precision="highest"), None
+            weight = jnp.where(begin + jnp.arange(rows_at_once) >= start, weight, 0)
+            return total + jnp.matmul(weight, rows * rows, precision="highest"), None
 
         begin = jnp.zeros(kernel.shape[1], kernel.dtype)
         return lax.scan(step, begin, jnp.arange(0, len(kernel), rows_at_once))[0]
@@ -161,11 +161,11 @@ def streamed_reader(
 
     def read(right: Array, middle: Callable[..., Array], *rows: Array):
         def step(back: Array, part: tuple[Any, ...]) -> tuple[Array, Array]:
-            xs, shift, *mine = part
+            xs, shift, *given = part
             kernel = form(xs, shift)
             left = jnp.matmul(kernel, right, precision="highest")
-            mine = jnp.matmul(middle(left, *mine), kernel, precision="highest")
-            return back + mine, left
+            read = jnp.matmul(middle(left, *given), kernel, precision="highest")
+            return back + read, left
 
         parts = (points, scales, *(split_rows(row, block) for row in rows))
         back, left = lax.scan(step, jnp.zeros_like(offset), parts)
@@ -173,9 +173,11 @@ def streamed_reader(
 
     def squares(weights: Array) -> Array:
         def step(total: Array, part: tuple[Array, ...]) -> tuple[Array, None]:
-            xs, shift, mine = part
+            xs, shift, weight = part
             kernel = form(xs, shift)
-            return total + jnp.matmul(mine, kernel * kernel, precision="highest"), None
+            return total + jnp.matmul(
+                weight, kernel * kernel, precision="highest"
+            ), None
 
         parts = (points, scales, split_rows(weights, block))
         return lax.scan(step, jnp.zeros_like(offset), parts)[0]

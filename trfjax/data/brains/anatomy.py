@@ -160,10 +160,10 @@ def _ventricles(head: Head, where: Coordinates) -> np.ndarray:
     full = np.clip(1 - ((z / scale - 7) / 21) ** 2, 0, 1) ** 0.5
     found = np.zeros(x.shape, bool)
     for start, end in itertools.pairwise(_HORN):
-        away, t = _to_segment(side, y / scale, start[:2], end[:2])
+        gap, t = _to_segment(side, y / scale, start[:2], end[:2])
         wide = start[2] + t * (end[2] - start[2])
         ends = np.clip(1 - 1.4 * high * (np.abs(y / scale) > 20), 0, 1)
-        found |= away < wide * head.ventricles / scale * full * ends
+        found |= gap < wide * head.ventricles / scale * full * ends
     third = (np.abs(x) < 1.2 + 1.2 * head.ventricles) & (np.abs(y + 4) < 12 * scale)
     septum = np.abs(x) > 0.8
     return (found & septum) | (third & (np.abs(z + 3) < 9))

@@ -83,19 +83,19 @@ def grow(
         (w - c) / s
         for w, c, s in zip(where, tumour.centre, tumour.stretch, strict=True)
     ]
-    away = np.sqrt(sum(a * a for a in apart))
+    distance = np.sqrt(sum(a * a for a in apart))
     rough, slow = Field.draw(20.0, rng)(where), Field.draw(50.0, rng)(where)
-    away = away + 0.14 * tumour.core * slow + 0.9 * rough
+    distance = distance + 0.14 * tumour.core * slow + 0.9 * rough
     same_side = np.sign(where[0]) == np.sign(tumour.centre[0])
     open_to = np.isin(tissue, _BRAIN) & same_side
     # Thin fluid inside the tumour is filled by it; ventricles and the midline are not.
-    filled = (tissue == Tissue.CSF) & (away < 0.6 * tumour.core) & same_side
-    core = (away < tumour.core) & (open_to | filled)
+    filled = (tissue == Tissue.CSF) & (distance < 0.6 * tumour.core) & same_side
+    core = (distance < tumour.core) & (open_to | filled)
     thick = tumour.rim * np.clip(1 + 0.5 * Field.draw(26.0, rng)(where), 0.15, 2)
     grown = tissue.copy()
     fingers = 1 + 0.45 * Field.draw(28.0, rng)(where)
     reach = tumour.oedema * np.clip(fingers, 0.05, 2)
     resists = np.where(tissue == Tissue.GM, 0.25, 1.0)  # oedema follows white matter
-    grown[(away < tumour.core + reach * resists) & open_to] = Tissue.ED
-    grown[core] = np.where(away < tumour.core - thick, Tissue.NCR, Tissue.ET)[core]
+    grown[(distance < tumour.core + reach * resists) & open_to] = Tissue.ED
+    grown[core] = np.where(distance < tumour.core - thick, Tissue.NCR, Tissue.ET)[core]
     return grown

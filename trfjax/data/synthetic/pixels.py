@@ -91,20 +91,20 @@ def scaled(rgb: np.ndarray, factor: np.ndarray) -> np.ndarray:
 def cover(
     rgb: np.ndarray,
     where: np.ndarray,
-    other: np.ndarray | tuple,
+    paint: np.ndarray | tuple,
     share: np.ndarray | float,
 ) -> None:
-    """Mix the colours where a mask holds, in place; `other` is one or one for each."""
+    """Mix the colours where a mask holds, in place; `paint` is one or one for each."""
     at = np.flatnonzero(where)
     part = share[at] if isinstance(share, np.ndarray) else np.float32(share)
-    rgb[:, at] = toward(np.take(rgb, at, axis=1), other, part)
+    rgb[:, at] = toward(np.take(rgb, at, axis=1), paint, part)
 
 
 def toward(
-    rgb: np.ndarray, other: np.ndarray | tuple, share: np.ndarray | np.float32
+    rgb: np.ndarray, paint: np.ndarray | tuple, share: np.ndarray | np.float32
 ) -> np.ndarray:
-    """Mix colours (3, n) with one other, or with (3, n), by its share in 0..1."""
-    target = np.asarray(other, np.float32)
+    """Mix colours (3, n) with one paint, or with (3, n), by its share in 0..1."""
+    target = np.asarray(paint, np.float32)
     if target.ndim == 1:
         target = target[:, None]
     return rgb + (target - rgb) * np.asarray(share, np.float32)

@@ -127,12 +127,12 @@ def _result(
     of_atoms /= of_atoms.sum()
     joint = np.maximum(of_atoms + correction.joint, 0)
     entropy = entropy_of(of_atoms + correction.joint)
-    away = max(float(found.cost) + correction.cost, 0.0)
+    domain = max(float(found.cost) + correction.cost, 0.0)
     numbers = _on_device(
         found.shares.dtype,
         task=entropy,
         score=-entropy,
-        away=away,
+        domain=domain,
         error=correction.standard_error,
         joint=joint / joint.sum(),
         epsilon=epsilon,
@@ -140,7 +140,7 @@ def _result(
     single = _on_device(
         found.shares.dtype,
         task_difference=[entropy],
-        domain_difference=[away],
+        domain_difference=[domain],
         label_joint=(joint / joint.sum())[None],
         target_shares=np.asarray(found.shares)[None, : len(target)],
         target_index=np.arange(len(target))[None],
@@ -152,7 +152,7 @@ def _result(
     return OtceResult(
         score=numbers["score"],
         task_difference=numbers["task"],
-        domain_difference=numbers["away"],
+        domain_difference=numbers["domain"],
         standard_error=numbers["error"],
         label_joint=numbers["joint"],
         marginal_error=found.marginal_error,

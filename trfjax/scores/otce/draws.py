@@ -107,9 +107,9 @@ def score_draws(
             relative=drawing.relative_epsilon,
             settings=drawing.rule,
         )
-    away = draws.domain_difference / size / size
+    domain = draws.domain_difference / size / size
     result = average(
-        dataclasses.replace(draws, domain_difference=away),
+        dataclasses.replace(draws, domain_difference=domain),
         used / size / size,
         num_samples=counts,
         feature_space=drawing.feature_space,

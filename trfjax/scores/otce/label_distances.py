@@ -96,8 +96,8 @@ def _entropic(problems: Problem, epsilon: Float[Array, " k"]) -> Float[Array, "k
         rows, columns = jnp.meshgrid(jnp.arange(len(x)), jnp.arange(len(y)))
         i, j = rows.T.reshape(-1), columns.T.reshape(-1)
         across = _costs(x[i], a[i], y[j], b[j], epsilon).reshape(len(x), len(y))
-        own = _costs(x, a, x, a, epsilon)[:, None] + _costs(y, b, y, b, epsilon)
-        distance = jnp.maximum(across - own / 2, 0)
+        within = _costs(x, a, x, a, epsilon)[:, None] + _costs(y, b, y, b, epsilon)
+        distance = jnp.maximum(across - within / 2, 0)
         return jnp.where((p > 0)[:, None] & (q > 0), distance, 0)
 
     return lax.map(one, (problems, epsilon))

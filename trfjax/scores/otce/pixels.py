@@ -44,8 +44,8 @@ class PixelPlan(NamedTuple):
     def _shares(self, features: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "m s"]:
         # The column of a pixel y is exp(2/eps x.y + log_scale) up to its own potential,
         # which makes it sum to 1.
-        near = (features - self.offset) @ self.source.T
-        exponent = self.log_scale + 2 / self.epsilon * near
+        products = (features - self.offset) @ self.source.T
+        exponent = self.log_scale + 2 / self.epsilon * products
         exponent -= logsumexp(exponent, axis=1, keepdims=True)
         return np.exp(exponent) @ self.marks
 
