@@ -11,38 +11,30 @@ the rest. Every run is kept; a second call with the same options reads it back.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
-import io
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import tyro
-from matplotlib.figure import Figure
 
-from trfjax.data import Dataset, load_dataset
+from trfjax.data import Dataset
 from trfjax.files import atomic_path, write_text
+from trfjax.reporting.methods import Found, Rows, describe, draw, line, table
 from trfjax.state import ModelCard, TrainedModel
-from trfjax.statistics.interval import Interval, mean_interval, paired_interval
 from trfjax.store import Made, Store
+from trfjax.studies.few_shot import PAIRS, Pair, Setup, Study
 from trfjax.studies.finetuning import fresh
 from trfjax.studies.sources import SourceRun, Training, train_source
-from trfjax.training.augment import Augment
 from trfjax.training.evaluate import evaluate
-from trfjax.training.recipe import Recipe
+from trfjax.transfer.empirical import MEASURES
 from trfjax.transfer.finetune import FinetuneResult, finetune
 from trfjax.transfer.guide import default_guide
 from trfjax.transfer.guided import GuidedResult, guided_finetune
 from trfjax.transfer.start import FINETUNE
 from trfjax.transfer.weighted import weighted_finetune
 
-Study = Literal["camvid", "pacs", "tuning", "pacs-tuning"]
-Rows = dict[str, list[dict[str, Any]]]  # by method, one record a seed
-Found = dict[str, Rows]  # by pair
-MEASURES = ("miou", "accuracy", "log_likelihood")
 # Methods that run only where they are named.
 VARIANTS: dict[str, dict[str, Any]] = {
     "as published": {"task_weight": 0.0, "source_weight": 0.0},
@@ -52,7 +44,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "frozen": {"batch_norm": "frozen"},
     "gentle": {"learning_rate": 2e-4},
 }
-AUGMENT = Augment(flip=0.5, scale=0.25, brightness=0.2, contrast=0.2, saturation=0.2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,19 +63,6 @@ class Config:
     source_steps: int = 250
 
 
-@dataclasses.dataclass(frozen=True)
-class Pair:
-    """A source and a target."""
-
-    name: str
-    source: Callable[[], Dataset]
-    pool: Callable[[], Dataset]
-    test: Callable[[], Dataset] | None  # None: what is left of the pool
-    card: dict[str, Any]  # architecture, config and input size
-    recipe: Recipe  # of the source
-    draw: Callable[[Dataset, int], np.ndarray]  # positions of the shots
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Images:
     """What the methods of one seed share."""
@@ -98,9 +76,12 @@ class Images:
 def main(config: Config) -> None:
     """Train the sources, fine-tune with every method and seed, compare."""
     folder = Path(config.out) / config.study
+    setup = Setup(
+        root=config.root, width=config.width, source_steps=config.source_steps
+    )
     pairs = [
         pair
-        for pair in PAIRS[config.study](config)
+        for pair in PAIRS[config.study](setup)
         if pair.name in config.pairs or not config.pairs
     ]
     seeds = range(config.first, config.first + config.seeds)
@@ -235,186 +216,6 @@ def trained_source(pair: Pair, folder: Path) -> SourceRun:
     found = train_source(folder / "sources" / card.name, training, progress=False)
     print(f"{card.name}: on its own held-out {line(found.evaluation)}")
     return found
-
-
-def line(evaluation: dict[str, Any]) -> str:
-    """Return the three measures."""
-    return ", ".join(f"{m} {evaluation[m]:.3f}" for m in MEASURES)
-
-
-def interval(runs: list[dict[str, Any]], measure: str) -> Interval:
-    """Return mean and 95 % interval over seeds, in per cent or nats."""
-    return mean_interval(_values(runs, measure))
-
-
-def gain(runs: list[dict[str, Any]], other: list[dict[str, Any]], m: str) -> Interval:
-    """Return the difference to another method, paired by seed."""
-    return paired_interval(_values(runs, m), _values(other, m))
-
-
-def baseline(found: Rows, name: str) -> str:
-    """Return what a method is compared with; "" for nothing.
-
-    Guided methods make as many updates as "longer", full fine-tuning by more steps.
-    """
-    wanted = ("longer", "full") if name.startswith("guided") else ("full",)
-    return next((other for other in wanted if other in found and other != name), "")
-
-
-def _values(runs: list[dict[str, Any]], measure: str) -> np.ndarray:
-    scale = 1 if measure == "log_likelihood" else 100
-    return scale * np.array([run[measure] for run in runs])
-
-
-def describe(found: Rows, name: str) -> str:
-    """Return one line of the printed table."""
-    runs, other = found[name], baseline(found, name)
-    parts = [f"{m} {interval(runs, m)}" for m in MEASURES]
-    if other:
-        parts += [f"{m} - {other} {gain(runs, found[other], m)}" for m in MEASURES]
-    return "; ".join(parts) + f"; {np.mean([run['seconds'] for run in runs]):.0f} s"
-
-
-def table(found: Found) -> str:
-    """Return one line per pair, method and measure."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    columns = ["pair", "method", "measure", "runs", "mean", "low", "high"]
-    writer.writerow([*columns, "against", "gain", "gain_low", "gain_high"])
-    for pair, rows in found.items():
-        for name, runs in rows.items():
-            for measure in MEASURES:
-                own, other = interval(runs, measure), baseline(rows, name)
-                row = [pair, name, measure, own.count, own.value, own.low, own.high]
-                if other:
-                    found_gain = gain(runs, rows[other], measure)
-                    row += [other, found_gain.value, found_gain.low, found_gain.high]
-                writer.writerow(row)
-    return stream.getvalue()
-
-
-def draw(found: Found, measure: str) -> Figure:
-    """Draw a measure of every method with its interval, one panel a pair."""
-    figure = Figure(figsize=(4.2 * len(found), 3.2), layout="constrained")
-    axes = figure.subplots(1, len(found), squeeze=False)[0]
-    for ax, (pair, rows) in zip(axes, found.items(), strict=True):
-        for place, (name, runs) in enumerate(rows.items()):
-            own = interval(runs, measure)
-            color = "#0b63a5" if name.startswith("guided") else "#7b8794"
-            ax.bar(place, own.value, color=color, width=0.7)
-            ax.plot([place, place], [own.low, own.high], color="#1f2933", lw=1.4)
-        ax.set_xticks(range(len(rows)), list(rows), rotation=30, ha="right", fontsize=8)
-        ax.set_title(pair, fontsize=9, loc="left")
-        ax.set_ylabel(f"{measure} (%), bar: 95 % interval", fontsize=8)
-        ax.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
-def spread_shots(count: int) -> Callable[[Dataset, int], np.ndarray]:
-    """Return a draw of images, as `Dataset.shots` makes it."""
-
-    def draw(pool: Dataset, seed: int) -> np.ndarray:
-        return np.sort(np.random.default_rng(seed).permutation(len(pool))[:count])
-
-    return draw
-
-
-def shots_by_class(count: int) -> Callable[[Dataset, int], np.ndarray]:
-    """Return a draw of as many images of every class."""
-
-    def draw(pool: Dataset, seed: int) -> np.ndarray:
-        labels = np.array([int(example["label"]) for example in pool])
-        rng = np.random.default_rng(seed)
-        rows = [
-            rng.permutation(np.flatnonzero(labels == c))[:count] for c in set(labels)
-        ]
-        return np.sort(np.concatenate(rows))
-
-    return draw
-
-
-def _camvid(config: Config) -> list[Pair]:
-    def data(name: str) -> Callable[[], Dataset]:
-        root = Path(config.root) / "camvid"
-        return lambda: load_dataset(f"camvid:{name}", root, size=(96, 128), cache=500)
-
-    recipe = Recipe(steps=config.source_steps)
-    return [
-        Pair(
-            name=f"{day} to 0001TP",
-            source=data(day),
-            pool=data("0001TP[:0.5]"),
-            test=data("0001TP[0.5:]"),
-            card=_unet(config.width, (96, 128)),
-            recipe=recipe,
-            draw=spread_shots(20),
-        )
-        for day in ("Seq05VD", "0006R0")
-    ]
-
-
-def _unet(width: int, size: tuple[int, int]) -> dict[str, Any]:
-    return {"architecture": "unet", "config": {"width": width}, "input_size": size}
-
-
-def _tuning(config: Config) -> list[Pair]:
-    def city(name: str, seed: int, count: int) -> Callable[[], Dataset]:
-        return lambda: load_dataset(
-            f"synthetic:{name}", size=(64, 128), count=count, seed=seed, cache=500
-        )
-
-    return [
-        Pair(
-            name=f"{one} to {other}",
-            source=city(one, 0, 80),
-            pool=city(other, 1, 60),
-            test=city(other, 2, 40),
-            card=_unet(8, (64, 128)),
-            recipe=Recipe(steps=config.source_steps),
-            draw=spread_shots(20),
-        )
-        for one, other in (("arden", "delmira"), ("bruma", "lumeo"))
-    ]
-
-
-def _pacs(pairs: tuple[tuple[str, str], ...]) -> Callable[[Config], list[Pair]]:
-    def make(config: Config) -> list[Pair]:
-        def style(name: str) -> Callable[[], Dataset]:
-            root = Path(config.root) / "pacs"
-            return lambda: load_dataset(f"pacs:{name}", root, size=(64, 64), cache=500)
-
-        recipe = Recipe(
-            steps=2 * config.source_steps,
-            batch_size=32,
-            learning_rate=5e-3,
-            augment=AUGMENT,
-        )
-        return [
-            Pair(
-                name=f"{one} to {other}",
-                source=style(one),
-                pool=style(other),
-                test=None,
-                card={
-                    "architecture": "resnet18",
-                    "config": {"width": 16},
-                    "input_size": (64, 64),
-                },
-                recipe=recipe,
-                draw=shots_by_class(5),
-            )
-            for one, other in pairs
-        ]
-
-    return make
-
-
-PAIRS: dict[str, Callable[[Config], list[Pair]]] = {
-    "camvid": _camvid,
-    "tuning": _tuning,
-    "pacs": _pacs((("photo", "sketch"), ("art_painting", "cartoon"))),
-    "pacs-tuning": _pacs((("photo", "cartoon"), ("sketch", "art_painting"))),
-}
 
 
 if __name__ == "__main__":
