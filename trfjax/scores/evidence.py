@@ -104,6 +104,13 @@ def reference_evidences(problem: Spectrum, *, d: int, mode: str) -> Float[Array,
     return jax.vmap(one)(problem.along, problem.rest)
 
 
+def mean_over_classes(value: Array, present: Array, *, intercept: bool) -> Array:
+    """Return the mean over the classes that occur; NaN where none can be explained."""
+    count = present.sum()
+    score = jnp.sum(jnp.where(present, value, 0)) / count.astype(value.dtype)
+    return jnp.where(count > 1, score, jnp.nan) if intercept else score
+
+
 def evidence_without_features(share: Float[np.ndarray, " c"]) -> float:
     """Return LogME where no feature explains anything: noise of the best size."""
     share = share[share > 0]

@@ -23,6 +23,7 @@ from trfjax.scores.evidence import (
     evidence,
     evidence_without_features,
     likelihood_explained,
+    mean_over_classes,
     reference_evidences,
 )
 from trfjax.scores.logme_pixels import (
@@ -193,16 +194,9 @@ def _logme(
         value = reference_evidences(problem, d=design.shape[1], mode=mode)
         lowest = highest = jnp.zeros_like(present)
         bound = jnp.zeros_like(n)
-    score = _over_classes(value, present, intercept=intercept)
+    score = mean_over_classes(value, present, intercept=intercept)
     score = stop_gradient(score) + (bound - stop_gradient(bound))
     return _LogME(score, present, lowest & present, highest & present)
-
-
-def _over_classes(value: Array, present: Array, *, intercept: bool) -> Array:
-    """Return the mean over the classes that occur; NaN where none can be explained."""
-    count = present.sum()
-    score = jnp.sum(jnp.where(present, value, 0)) / count.astype(value.dtype)
-    return jnp.where(count > 1, score, jnp.nan) if intercept else score
 
 
 def _of_many(rows: Rows, *, mode: str, intercept: bool) -> _LogME:
@@ -229,7 +223,7 @@ def _of_spectrum(
         value = evidence(problem, t)
     else:
         value = reference_evidences(problem, d=d, mode=mode)
-    score = _over_classes(value, present, intercept=intercept)
+    score = mean_over_classes(value, present, intercept=intercept)
     return _LogME(score, present, lowest & present, highest & present)
 
 
