@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from trfjax.errors import DataError
-from trfjax.npy import map_npy, read_npz
+from trfjax.npy import map_npy, read_npz, refuse_other
 
 
 def npy(header, body=b"", version=1):
@@ -142,3 +142,15 @@ def test_a_changed_byte_is_a_data_error_or_an_array(tmp_path, data):
         read_npz(path)
     except DataError as error:
         assert error.path == path
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"), [("a.npy", "numpy.savez"), ("a.pth", "trfjax.models.convert")]
+)
+def test_another_kind_of_file_says_what_to_do(name, remedy, tmp_path):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DataError, match=rf"no .safetensors or .npz file.*{remedy}"):
+        refuse_other(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        refuse_other(tmp_path / "missing.npy")
+    refuse_other(tmp_path / "b.npz")

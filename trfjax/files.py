@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from trfjax.errors import DataError
-from trfjax.npy import MAX_BYTES, read_npz
+from trfjax.npy import MAX_BYTES, read_npz, refuse_other
 from trfjax.reading import (
     MAX_TEXT,
     converted,
@@ -166,6 +166,7 @@ def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]
         DataError: damaged, above the limit, or not such a file.
     """
     path = Path(path)
+    refuse_other(path)
     if path.suffix == ".npz":
         return read_npz(path), {}
     _check_header(path)

@@ -40,6 +40,15 @@ class Header(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
+OTHERS = {  # what is often given in their place, and what to do with it
+    ".npy": "Save arrays by name: numpy.savez(path, features=..., labels=...).",
+    **dict.fromkeys(
+        (".pt", ".pth", ".ckpt"),
+        "Read torch weights with trfjax.models.convert and keep them with save_model.",
+    ),
+}
+
+
 def may_unpack_to(size: int, *, limit: int = MAX_BYTES) -> int:
     """Return what a packed file of `size` bytes may unpack to, in bytes.
 
@@ -190,3 +199,18 @@ def _parsed(stream: Any) -> Header:
         raise ValueError("a header of other types")
     dtype = np.lib.format.descr_to_dtype(found["descr"])
     return Header(dtype, shape, fortran, 8 + wide + length)
+
+
+def refuse_other(path: Path) -> None:
+    """Refuse a file whose name says that it is no collection of named arrays.
+
+    Args:
+        path: of a file that should be `.safetensors` or `.npz`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        DataError: another kind; the message says what to do with it.
+    """
+    if path.suffix in OTHERS:
+        regular_size(path)
+        raise DataError(path, f"is no .safetensors or .npz file. {OTHERS[path.suffix]}")

@@ -70,6 +70,15 @@ class TrainedModel:
     model: SourceModel
     card: ModelCard
 
+    def __repr__(self) -> str:
+        card = self.card
+        height, width = card.input_size
+        of = f", trained on {card.trained_on}" if card.trained_on else ""
+        return (
+            f"<TrainedModel {card.name}: {card.architecture}, {len(card.class_names)} "
+            f"classes, images of {height} x {width}{of}>"
+        )
+
     def predict(self, images: Any, **options: Any) -> Any:
         """Return what the network says of images; see `trfjax.predict`."""
         # By its public name: the rooms above import this one.

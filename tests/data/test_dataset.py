@@ -3,8 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from trfjax.data import Dataset, LabelMap
+from trfjax.data import Dataset, LabelMap, load_dataset
 from trfjax.data.dataset import spread
+from trfjax.data.given_images import without_labels
 
 NAMES = ("road", "sky", "car")
 
@@ -171,3 +172,13 @@ def test_one_patient_is_not_split():
     assert [len(part) for part in images.split(0.5)] == [2, 2]
     with pytest.raises(ValueError, match="at least 2 patients"):
         dataclasses.replace(images, unit="patient").split(0.5)
+
+
+def test_slices_and_one_line():
+    data = load_dataset("synthetic:arden", count=5, size=(32, 32))
+    assert data[1:4].image_ids == data.image_ids[1:4]
+    assert data[::-2].image_ids == data.image_ids[::-2] and len(data[5:]) == 0
+    np.testing.assert_array_equal(data[2:][0]["image"], data[2]["image"])
+    assert repr(data) == "<Dataset synthetic:arden: 5 images, 17 classes>"
+    bare = without_labels(data)
+    assert repr(bare) == "<Dataset synthetic:arden: 5 images, no labels>"

@@ -60,3 +60,9 @@ def test_levels_stand_side_by_side():
 def test_arrays_that_do_not_fit(given, message):
     with pytest.raises(ValueError, match=message):
         FeatureSet.from_arrays(LABELS, **given)
+
+
+def test_one_hot_labels_are_told(rng):
+    probs = rng.dirichlet(np.ones(3), 8)
+    with pytest.raises(ValueError, match="one-hot: take their argmax"):
+        FeatureSet.from_arrays(np.eye(3, dtype=int)[rng.integers(0, 3, 8)], probs=probs)

@@ -68,3 +68,8 @@ def test_a_pair_of_other_things():
         rank({"a": (1, 2)}, metrics=("leep",), **QUICK)
     with pytest.raises(TypeError, match="name: function is not a text"):
         Source(bright, bright)
+
+
+def test_an_option_that_no_network_has():
+    with pytest.raises(ValueError, match=r"'layers' of source 'a' .*mean 'layer'"):
+        Source("a", bright, options={"layers": "4"})

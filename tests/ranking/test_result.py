@@ -240,3 +240,20 @@ def test_printing_shows_the_table_and_the_failures():
 
 def test_a_table_without_intervals_prints():
     assert "1.0000" in str(ranking_of(cell("a", 1.0)))
+
+
+def test_a_notebook_shows_the_same_table():
+    ranking = make_ranking(("leep", "nce"), failed=("oslo",))
+    html = ranking._repr_html_()
+    assert html.count("<tr>") == 1 + len(SOURCES) and "<th>nce</th>" in html
+    assert html.index(f"<td>{ranking.best()}</td>") < html.index("<td>oslo</td>")
+    assert "3 NaN values, first in row 17" in html and repr(ranking) == str(ranking)
+    sly = ranking_of(cell("<script>", -0.5, (-0.5,)), cell("b", -0.6, (-0.6,)))
+    assert "<script>" not in sly._repr_html_()
+
+
+def test_the_table_says_why_there_is_no_interval():
+    why = "a single target image cannot be resampled, so there is no interval"
+    bare = [cell(name, -0.5, warnings=(why,)) for name in "ab"]
+    text = " ".join(str(ranking_of(*bare)).split())
+    assert text.count(why) == 1

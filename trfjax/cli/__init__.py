@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
+import io
 import os
 import platform
 import re
@@ -17,6 +19,7 @@ import tyro
 import yaml
 
 from trfjax.cli.commands import COMMANDS
+from trfjax.cli.common import common
 from trfjax.cli.options import check_options, refusal
 from trfjax.cli.streams import neutral_streams
 from trfjax.files import user_folder
@@ -89,17 +92,24 @@ def _run(argv: list[str]) -> int:
         return USAGE
     debug = "--debug" in rest
     rest = [word for word in rest if word != "--debug"]
-    return _command(name, rest, debug=debug)
+    try:
+        rest, quiet = common(rest)
+    except ValueError as error:
+        _say(f"trfjax {name}: {error}")
+        return USAGE
+    return _command(name, rest, debug=debug, quiet=quiet)
 
 
-def _command(name: str, rest: list[str], *, debug: bool) -> int:
+def _command(name: str, rest: list[str], *, debug: bool, quiet: bool) -> int:
     """Run one command and say what went wrong."""
     try:
         config = configure(name, rest)
         if config is None:
             return 0
         module = importlib.import_module(f"trfjax.cli.{name}")
-        with neutral_streams():  # the help before may have colours
+        # The help before may have colours; errors are told after.
+        silence = contextlib.redirect_stderr(io.StringIO())
+        with neutral_streams(), silence if quiet else contextlib.nullcontext():
             return int(module.run(config) or 0)
     except SystemExit as stop:  # from the argument parser
         return stop.code if isinstance(stop.code, int) else USAGE
@@ -182,6 +192,9 @@ def overview() -> str:
         "Every command also takes",
         "  --config FILE    options from a YAML file; flags override it",
         "  --print-config   print the resolved options as YAML and stop",
+        "  --quiet          print results and errors only",
+        "  --verbose        also say what is read back from before",
+        "  --device NAME    cpu, gpu or tpu; by default the best there is",
         "  --debug          show tracebacks",
     ]
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from tqdm import tqdm
 
 from trfjax.models import list_models
 from trfjax.models.discriminators import DISCRIMINATORS, create_discriminator
@@ -34,7 +35,7 @@ def run(config: Any) -> int:
 def _all(config: Any) -> tuple[list[ModelInfo], dict[str, str]]:
     """Return what every network costs, and why some do not take this input."""
     rows, refused = [], {}
-    for name in list_models():
+    for name in tqdm(list_models(), desc="count", unit="network", disable=None):
         try:
             rows.append(_info(name, config))
         except ValueError as error:
@@ -58,10 +59,11 @@ def _info(name: str, config: Any) -> ModelInfo:
 def _print_all(rows: list[ModelInfo], refused: dict[str, str], config: Any) -> None:
     height, width = config.size
     table = Table(title=f"{config.classes} classes, input {height} x {width}")
-    for column in ("network", "parameters", "multiply-adds (G)", "features", "stride"):
+    for column in ("network", "parameters", "multiply-adds (G)", "last map", "stride"):
         table.add_column(column, justify="left" if column == "network" else "right")
     for row in rows:
-        tap = row.taps.get("features")
+        # The last map before the head, whatever a network calls it.
+        tap = row.taps.get("features") or next(reversed(row.taps.values()), None)
         table.add_row(
             row.name,
             f"{row.parameters:,}",

@@ -57,6 +57,7 @@ def run(config: Any) -> int:
             batch_size=config.batch_size,
             seed=config.seed,
             out=folder,
+            cache=folder,
         )
         write_config(folder, config)
         maps = None if config.maps is None else _maps(config, opened)

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypedDict
+from typing import Any, TypedDict, overload
 
 import numpy as np
 
@@ -73,7 +73,21 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.image_ids)
 
-    def __getitem__(self, index: int) -> Example:
+    def __repr__(self) -> str:
+        classes = f"{self.num_classes} classes" if self.labelled else "no labels"
+        units = len(np.unique(self.units))
+        of = "" if self.unit == "image" else f" of {units} {self.unit}s"
+        return f"<Dataset {self.name}: {len(self)} images{of}, {classes}>"
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Dataset: ...
+
+    def __getitem__(self, index: int | slice) -> Example | Dataset:
+        if isinstance(index, slice):
+            return self.select(range(*index.indices(len(self))))
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.name}: image {index} of {len(self)}")
         index %= len(self)

@@ -61,6 +61,7 @@ def kept_features(
     store = Store(folder / "features")
     file = f"{store.path(key).stem}.safetensors"
     if store.get(key) is not None:
+        log.info("%s on %s: read back from %s", facts["model"], facts["data"], file)
         return load(store.folder / file)
     found = work()
     try:

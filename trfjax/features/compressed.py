@@ -142,7 +142,7 @@ class CompressedSet:
                 path, f"holds no compressed set ({error}); extract it again"
             ) from error
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         held = ", ".join(f"{k}: {len(a)} atoms" for k, a in self.atoms.items())
         return (
             f"{self.facts.get('model', 'a model')} on {self.facts.get('data', 'data')}:"

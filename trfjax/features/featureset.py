@@ -237,7 +237,7 @@ class FeatureSet:
             found["predictions"] = head_predictions(rows, len(found["labels"]))
         return cls(**found)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         sizes = ", ".join(f"{k} {v.shape[1]}" for k, v in self.features.items())
         model = self.facts.get("model", "saved features")
         data = self.facts.get("data", "data")

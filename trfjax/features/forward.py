@@ -91,7 +91,9 @@ def forward(
 
     title = f"{predictor.name} on {dataset.name}"
     # disable=None: shown on a terminal only.
-    bar = tqdm(total=len(indices), desc=title, disable=None if progress else True)
+    # It goes when it is done: those of all sources would fill the terminal.
+    hidden = None if progress else True
+    bar = tqdm(total=len(indices), desc=title, disable=hidden, leave=False)
     with bar:
         for part, images, labels in prefetch(map(read, parts)):
             start = 0

@@ -51,6 +51,12 @@ def arguments(
         )
     arrays = _rows(arrays)
     labels = np.asarray(as_labels("labels", arrays["labels"]))
+    if labels.ndim != 1:
+        one_hot = labels.ndim in (2, 4) and set(np.unique(labels).tolist()) <= {0, 1}
+        hint = " They look one-hot: take their argmax over the classes." * one_hot
+        raise ValueError(
+            f"labels: shape {labels.shape}, expected ids (n,) or (b, h, w).{hint}"
+        )
     _check_shapes(arrays, labels, set(spaces.values()))
     keep = np.flatnonzero(labels != known.ignore)
     labels = labels[keep]

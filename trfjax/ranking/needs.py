@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import difflib
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +12,8 @@ from trfjax.features.compressed import CompressedSet, Compression, compress_imag
 from trfjax.features.featureset import FeatureSet
 from trfjax.ranking.plan import Plan
 from trfjax.typing import FEATURE_SPACES, FeatureSpace
+
+OPTIONS = ("layer", "preprocessing", "class_names", "name", "digest")
 
 
 def needed_spaces(plan: Plan) -> tuple[FeatureSpace, ...]:
@@ -107,3 +111,23 @@ def compressed(
         into=into,
         facts=features.facts,
     )
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse options that `as_predictor` does not take.
+
+    Args:
+        name: of the source they belong to.
+        options: by name.
+
+    Raises:
+        ValueError: the first such option, and what was perhaps meant.
+    """
+    for key in options:
+        if key not in OPTIONS:
+            near = difflib.get_close_matches(str(key), OPTIONS, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"options: {key!r} of source {name!r} is none of "
+                f"{', '.join(OPTIONS)}{hint}"
+            )

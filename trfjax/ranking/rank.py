@@ -142,7 +142,7 @@ def rank(
     started = time.perf_counter()
     folder = None if out is None else Path(out)
     run = Run(plan, folder, strict=strict, may_draw=pixels is None)
-    extraction = {"batch_size": batch_size, "cache": cache}
+    extraction = {"batch_size": batch_size, "cache": cache, "progress": progress}
     with said_once():
         for source in _progress(sources, progress):
             run.add(Seen(source, target, plan, extraction))

@@ -12,6 +12,7 @@ from trfjax.errors import DataError, missing_extra
 from trfjax.files import atomic_path, read_json, write_json, write_text
 from trfjax.ranking.cell import Cell, cell_of
 from trfjax.ranking.forecast import Forecast
+from trfjax.ranking.notebook import table_html
 from trfjax.ranking.records import COLUMNS, FORECAST, csv_text
 from trfjax.ranking.table import forecast_lines, table_text
 from trfjax.ranking.unlike import unlike
@@ -196,11 +197,20 @@ class Ranking:
             forecasts=(),  # they depend on which sources there are
         )
 
-    def __str__(self) -> str:
-        columns = {metric: self.column(metric) for metric in self.metrics}
+    def __repr__(self) -> str:
         chances = self.probability_best()
-        text = table_text(self.target, columns, chances, self.verdict, self.unlike)
+        text = table_text(
+            self.target, self._columns, chances, self.verdict, self.unlike
+        )
         return "\n".join([text, *forecast_lines(self.forecasts)])
+
+    def _repr_html_(self) -> str:
+        chances = self.probability_best()
+        return table_html(self.target, self._columns, chances, self.verdict)
+
+    @property
+    def _columns(self) -> dict[str, tuple[Cell, ...]]:
+        return {metric: self.column(metric) for metric in self.metrics}
 
 
 def read_ranking(path: str | Path) -> Ranking:

@@ -13,7 +13,7 @@ from trfjax.features.extract import extract
 from trfjax.features.extract_all import extract_all
 from trfjax.features.featureset import FeatureSet
 from trfjax.files import digest
-from trfjax.ranking.needs import compressed, needed_spaces, needed_tables
+from trfjax.ranking.needs import check_options, compressed, needed_spaces, needed_tables
 from trfjax.ranking.plan import Plan
 from trfjax.scores.spec import ScoreSpec
 
@@ -26,13 +26,17 @@ class Source:
 
     The images, anything that `as_dataset` takes, are needed by scores that look at
     source instances. The name may be left out, `Source(model, data=...)`, where a
-    mapping of candidates gives it.
+    mapping of candidates gives it. The keys of `options` are `layer` (the torch module
+    whose output is the penultimate features), `preprocessing`, `class_names`, `name`
+    and `digest`; see `as_predictor`.
     """
 
     name: Any  # a text
     model: Any = None  # TrainedModel, a callable, or a torch module
     data: Any = None
-    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of extract
+    options: Mapping[str, Any] = dataclasses.field(
+        default_factory=dict
+    )  # of the network
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
@@ -40,6 +44,7 @@ class Source:
                 raise TypeError(f"name: {type(self.name).__name__} is not a text")
             object.__setattr__(self, "model", self.name)
             object.__setattr__(self, "name", "")
+        check_options(self.name, self.options)
         if self.data is not None:
             title = f"data of {self.name}" if self.name else "source data"
             object.__setattr__(self, "data", as_dataset(self.data, name=title))
@@ -73,7 +78,7 @@ class Seen:
             extraction: further options of `extract`.
         """
         self.candidate, self.target, self.plan = source, target, plan
-        self._extraction = {"progress": False, "seed": plan.seed, **extraction}
+        self._extraction = {"seed": plan.seed, **extraction}
         self._made: dict[tuple[str, str], Any] = {}
         self._hashes: dict[int, str] = {}
 

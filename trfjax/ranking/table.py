@@ -46,6 +46,7 @@ def table_text(
             "of few images. Order, interval and P(best) are those of the estimate.",
             WIDTH,
         )
+    lines += textwrap.wrap("; ".join(_without_interval(scored)), WIDTH)
     for start in range(0, len(others), 4):
         names = others[start : start + 4]
         known = {(c.source, name): c for name in names for c in columns[name]}
@@ -90,6 +91,13 @@ def _row(place: int, cell: Cell, chances: Mapping[str, float]) -> list[str]:
         "" if chance is None else f"{chance:.2f}",
         f"{cell.score:.4f}",
     ]
+
+
+def _without_interval(cells: Sequence[Cell]) -> list[str]:
+    """Return why scores have no interval, every reason once."""
+    bare = [cell for cell in cells if np.isnan(cell.interval()[0])]
+    texts = (text for cell in bare for text in cell.warnings if "interval" in text)
+    return list(dict.fromkeys(texts))
 
 
 def _failure(cell: Cell) -> str:

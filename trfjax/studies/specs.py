@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import fields
 
 from trfjax.data import load_dataset
 from trfjax.data.dataset import Dataset
 from trfjax.errors import DataError
-from trfjax.reading import read_yaml
+from trfjax.reading import read_lines, read_yaml
 from trfjax.studies.outputs import kind_of, run_folders
 
 
@@ -136,7 +139,9 @@ def read_sources(path: Path) -> list[SourceSpec]:
         specs: list[SourceSpec] = read_yaml(path, list[SourceSpec])
     except DataError as error:
         raise DataError(
-            path, f"not a list of sources: {error.problem} See docs/ranking.md."
+            path,
+            f"not a list of sources: {error.problem}{_typo(path, error.problem)} See "
+            "docs/ranking.md.",
         ) from error
     for i, spec in enumerate(specs, start=1):
         kinds = [spec.model, spec.function, spec.target_features]
@@ -149,3 +154,16 @@ def read_sources(path: Path) -> list[SourceSpec]:
                 "target_features",
             )
     return specs
+
+
+def _typo(path: Path, problem: str) -> str:
+    """Say on which line an unknown key stands, and what was perhaps meant."""
+    found = re.search(r"unknown field `([^`]+)`", problem)
+    if found is None:
+        return ""
+    key, line = found[1], re.compile(rf"[\s\-{{,]*{re.escape(found[1])}\s*:")
+    lines = (i for i, text in enumerate(read_lines(path), start=1) if line.match(text))
+    known = [f.name for kind in (SourceSpec, DataSpec) for f in fields(kind)]
+    near = difflib.get_close_matches(key, known, 1)
+    hint = f", did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}."
+    return f" Line {next(lines, '?')}: {key!r}{hint}"
