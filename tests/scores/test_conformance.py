@@ -19,6 +19,8 @@ NAMES = [name for name, spec in SCORES.items() if "network" not in spec.inputs]
 LABELLED = [name for name in NAMES if SCORES[name].labels == "ids"]
 ONE_SIDED = [name for name in LABELLED if not SCORES[name].two_sided]
 FLOATS = ("features", "logits", "probs", "levels")
+FLOAT_ROWS = [f"{side}_{noun}" for side in ("source", "target")
+              for noun in ("features", "logits", "levels")]  # fmt: skip
 
 
 def is_float(name):
@@ -146,7 +148,7 @@ def test_fewer_instances_than_features(name):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in LABELLED if "scale" in SCORES[name].laws]
+    "name", [name for name in NAMES if "scale" in SCORES[name].laws]
 )
 @pytest.mark.parametrize("scale", [1e-30, 1e-15, 1e-10, 1e10, 1e15, 1e30])
 def test_a_score_that_does_not_change_with_the_scale_does_not_at_any(name, scale):
@@ -154,6 +156,43 @@ def test_a_score_that_does_not_change_with_the_scale_does_not_at_any(name, scale
     case = example_case()
     scaled = case.map(lambda a: (a.astype(np.float64) * scale).astype("f4"), *inputs)
     close(name, scored(name, scaled), scored(name, case), factor=10)
+
+
+UNBOUNDED = [n for n in NAMES if set(FLOAT_ROWS) & set(SCORES[n].inputs)]
+
+
+@pytest.mark.parametrize("name", UNBOUNDED)
+@pytest.mark.parametrize("scale", [1e-30, 1e-15, 1e15, 1e30])
+def test_features_of_any_scale_have_a_score_within_its_bounds(name, scale):
+    """Squares of them are beyond float32; some scores were NaN there, or another."""
+    case = example_case()
+    scaled = case.map(lambda a: (a.astype(float) * scale).astype("f4"), *FLOAT_ROWS)
+    found = scored(name, scaled)
+    low, high = SCORES[name].bounds(case.labels, case.arrays)
+    assert np.isfinite(found) and low - 1e-5 <= found <= high + 1e-5
+
+
+@pytest.mark.parametrize("name", ["gbc", "sfda", "transrate"])
+def test_what_knows_a_unit_forgets_it_at_a_large_scale(name):
+    """Their floor, shrinkage and distortion vanish beside such features."""
+    values = []
+    for scale in (1e4, 1e15, 1e30):
+        case = example_case()
+        scaled = case.map(lambda a, s=scale: (a.astype(float) * s).astype("f4"),
+                          "target_features")  # fmt: skip
+        values.append(scored(name, scaled))
+    np.testing.assert_allclose(values, values[0], rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["knn", "neighbourhood_density"])
+def test_directions_do_not_know_the_size_of_a_row(name):
+    case = example_case()
+    size = 10.0 ** np.random.default_rng(0).integers(-25, 25, size=(48, 1))
+    scaled = case.map(
+        lambda a: (a.astype(float) * size).astype("f4"), "target_features"
+    )
+    settings = {"cosine": True} if name == "knn" else {}
+    close(name, scored(name, scaled, **settings), scored(name, case, **settings), 10)
 
 
 @pytest.mark.parametrize("name", LABELLED)

@@ -2,6 +2,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trfjax.training.losses import cross_entropy, dice_loss, fit_labels
 
@@ -117,3 +119,63 @@ def test_dice_loss_has_a_finite_gradient_beside_ignored_nan(rng):
     labels = np.array([0, 1, 255, 2, 1, 0])
     slope = np.asarray(jax.grad(dice_loss)(jnp.asarray(logits), labels))
     assert np.isfinite(slope).all() and not slope[2].any() and slope[1].any()
+
+
+few = settings(max_examples=20, deadline=None, derandomize=True, database=None)
+seeds = st.integers(0, 2**32 - 1)
+
+
+@few
+@given(seeds)
+def test_laws_of_the_cross_entropy(seed):
+    rng = np.random.default_rng(seed)
+    logits, labels = case(rng)
+    valid = labels != 255
+    with jax.enable_x64(True):
+        found = float(cross_entropy(logits, labels))
+        # A number added to all logits of a pixel changes no probability.
+        moved = logits + rng.normal(size=(2, 3, 4, 1))
+        assert float(cross_entropy(moved, labels)) == pytest.approx(found)
+        order = rng.permutation(5)
+        renamed = np.where(valid, np.argsort(order)[np.where(valid, labels, 0)], 255)
+        permuted = cross_entropy(logits[..., order], renamed)
+        assert float(permuted) == pytest.approx(found)
+        # Gibbs: never below 0; log k where nothing is said.
+        assert found > 0
+        flat = cross_entropy(0 * logits, labels)
+        assert float(flat) == pytest.approx(np.log(5))
+        # The gradient of a pixel is softmax less one-hot, over the number of pixels.
+        slope = np.asarray(jax.grad(cross_entropy)(jnp.asarray(logits), labels))
+        probs = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+        onehot = np.eye(5)[np.where(valid, labels, 0)]
+        expected = valid[..., None] * (probs - onehot) / valid.sum()
+        np.testing.assert_allclose(slope, expected, atol=1e-12)
+
+
+@few
+@given(seeds)
+def test_weights_are_multiplicities(seed):
+    rng = np.random.default_rng(seed)
+    logits, labels = case(rng, (7,))
+    counts = rng.integers(0, 3, 7) + (labels == labels[1])
+    again = np.repeat(np.arange(7), counts)
+    with jax.enable_x64(True):
+        found = float(cross_entropy(logits, labels, weights=counts.astype(float)))
+        expected = float(cross_entropy(logits[again], labels[again]))
+        assert found == pytest.approx(expected)
+
+
+@few
+@given(seeds, st.booleans())
+def test_laws_of_the_dice_loss(seed, background):
+    rng = np.random.default_rng(seed)
+    logits, labels = case(rng)
+    with jax.enable_x64(True):
+        found = float(dice_loss(logits, labels, background=background))
+        assert 0 <= found <= 1
+        places = rng.permutation(24)
+        shuffled = logits.reshape(24, 5)[places], labels.reshape(24)[places]
+        again = dice_loss(*shuffled, background=background)
+        assert float(again) == pytest.approx(found)
+        twice = np.tile(shuffled[0], (2, 1)), np.tile(shuffled[1], 2)
+        assert float(dice_loss(*twice, background=background)) == pytest.approx(found)

@@ -9,7 +9,7 @@ import numpy as np
 
 from trfjax.ranking.cell import Cell
 from trfjax.ranking.forecast import Forecast
-from trfjax.ranking.verdict import Verdict
+from trfjax.ranking.verdict import Verdict, percent
 
 WIDTH = 80
 
@@ -87,7 +87,7 @@ def _row(place: int, cell: Cell, chances: Mapping[str, float]) -> list[str]:
         cell.source,
         f"{cell.estimate:.4f}",
         "" if np.isnan(low) else f"{low:.3f} .. {high:.3f}",
-        "" if share is None else f"{100 * share.value:.2g}%",
+        "" if share is None else f"{percent(share.value)}%",
         "" if chance is None else f"{chance:.2f}",
         f"{cell.score:.4f}",
     ]

@@ -167,7 +167,13 @@ def _ends(v: Verdict) -> str:
 def _shares(v: Verdict, of: str) -> str:
     assert v.explained is not None
     value, (low, high) = v.explained.value, v.explained.ends
-    said = f"{100 * value:.2g}% of {of}"
+    said = f"{percent(value)}% of {of}"
     if np.isnan(low):
         return said
-    return f"{said} ({v.level:.0%} interval {100 * low:.2g} to {100 * high:.2g}%)"
+    return f"{said} ({v.level:.0%} interval {percent(low)} to {percent(high)}%)"
+
+
+def percent(share: float) -> str:
+    """Return a share in percent, two digits; never as 1e+02."""
+    number = 100 * share
+    return f"{number:.0f}" if abs(number) >= 9.95 else f"{number:.2g}"

@@ -73,18 +73,21 @@ def ccfv_tables(
     if not len(layers):
         raise ValueError("layers: none given")
     labels = to_array("labels", labels)
-    image = image_index(images, labels.shape)
-    if image.max(initial=0) < 1:
-        raise ValueError("images: a single image; CC-FV compares images")
-    tables = []
-    for place, features in enumerate(layers):
-        rows = labelled_rows(
+    given = [
+        labelled_rows(
             (f"layers[{place}]", "labels"),
             features,
             labels,
             num_classes=num_classes,
             ignore=ignore,
         )
+        for place, features in enumerate(layers)
+    ]
+    image = image_index(images, labels.shape)
+    if image.max(initial=0) < 1:
+        raise ValueError("images: a single image; CC-FV compares images")
+    tables = []
+    for rows in given:
         if is_traced(rows.features, rows.labels):
             raise ValueError("ccfv: not defined under jit; call it on concrete arrays")
         held = np.asarray(rows.weights) > 0

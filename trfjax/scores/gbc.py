@@ -17,9 +17,11 @@ from trfjax.numbers import as_real
 from trfjax.promotion import usual_promotion
 from trfjax.scores.classwise import ByClass, by_class, dot, scatter
 from trfjax.scores.spec import ScoreSpec, laws
+from trfjax.scores.whitening import factor_of
 from trfjax.typing import IGNORE, AnyArray, ArrayInput, Count, Features, Labels, Weights
 
 COVARIANCES = ("diagonal", "spherical", "full")
+LARGE = 2.0**-30  # the factor of features above which they are scaled
 
 
 @usual_promotion
@@ -123,6 +125,11 @@ def gbc_core(
     logarithm: bool = False,
 ) -> Float[Array, ""]:
     """Return GBC of indexed labels; rows of weight 0 count for nothing."""
+    # Squares of large features leave the range; the floor is scaled with them.
+    factor = factor_of(features, by_column=False)[0, 0]
+    factor = jnp.where(factor < LARGE, factor, 1)
+    features = features * factor
+    floor = jnp.maximum(floor * factor * factor, jnp.finfo(features.dtype).tiny)
     found = by_class(features, labels, weights, num_classes)
     if covariance == "full":
         distance = _full(found, labels, weights, floor)

@@ -64,6 +64,8 @@ def score_of_sums(
     means = (sums[present] / counts[present, None] - mean) * factor
     between = (means * (counts[present] / total)[:, None]).T @ means
     values, vectors = np.linalg.eigh(covariance)
+    # Rounding of the products fakes eigenvalues, however exact the features are.
+    cut = max(cut, default_rcond(len(values), exact=True))
     kept = values > max(values[-1], 0) * cut
     turned = vectors[:, kept]
     score = np.sum((turned.T @ between * turned.T) / values[kept, None])

@@ -186,7 +186,10 @@ def neighbour_votes(
     """Return the class that the neighbours vote for, and whether there are any."""
     share = weights / weights.sum()
     # Neighbours do not change with the scale; squares leave the range.
-    features = features * factor_of(features, by_column=False)
+    factor = factor_of(features, by_column=False)
+    if cosine:  # nor with that of a row
+        factor = factor_of(features.T, by_column=True).T
+    features = features * factor
     rows = features - dot(share, features) if not cosine else features
     squares = jnp.sum(jnp.square(rows), axis=1)
     if cosine:

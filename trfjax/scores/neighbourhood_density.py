@@ -15,6 +15,7 @@ from trfjax.scores.classwise import dot
 from trfjax.scores.spec import ScoreSpec, laws
 from trfjax.scores.thinning import check_limit, thinned
 from trfjax.scores.unlabelled import unlabelled_rows
+from trfjax.scores.whitening import factor_of
 from trfjax.typing import ArrayInput, Features, Weights
 
 BLOCK = 512  # instances whose similarities to all others are held at a time
@@ -71,6 +72,8 @@ def neighbourhood_density_core(
     features: Features, weights: Weights, temperature: float | Float[Array, ""] = 0.05
 ) -> Float[Array, ""]:
     """Return the density; rows of weight 0 count for nothing."""
+    # Directions do not know the size of a row, whose square may leave the range.
+    features = features * factor_of(features.T, by_column=True).T
     squares = jnp.sum(jnp.square(features), axis=1, keepdims=True)
     unit = safe_divide(features, jnp.sqrt(jnp.where(squares > 0, squares, 1)))
     place = jnp.arange(len(weights))

@@ -79,6 +79,8 @@ def clustered(
         )
     # Seeds are drawn by place: sorted rows have the same seeds in any order.
     values = np.asarray(rows.features, np.float32)[held]
+    # A mixture does not know the scale; its squares leave the range.
+    values = np.ldexp(values, -np.frexp(np.abs(values).max())[1])
     order = np.lexsort(values.T)
     reduced = principal(values[order], counts[held][order], variance)
     mixture, resp = fit_mixture(

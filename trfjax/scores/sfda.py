@@ -15,6 +15,7 @@ from trfjax.arrays import labelled_rows, safe_divide, safe_log
 from trfjax.promotion import usual_promotion
 from trfjax.scores.classwise import by_class, dot, scatter
 from trfjax.scores.spec import ScoreSpec, laws
+from trfjax.scores.whitening import factor_of
 from trfjax.typing import IGNORE, ArrayInput, Count, Features, Labels, Weights
 
 LEAST_SHRINKAGE = 1e-10
@@ -97,9 +98,12 @@ def sfda_core(
     leading: str = "exact",
 ) -> Float[Array, ""]:
     """Return SFDA of indexed labels; rows of weight 0 count for nothing."""
-    found = by_class(features, labels, weights, num_classes)
+    # Only the shrinkage knows the scale; all else is taken at a size of about 1.
+    factor = factor_of(features, by_column=False)
+    found = by_class(features * factor, labels, weights, num_classes)
     within = scatter(found.centred - found.means[labels], weights / found.total)
     largest = (_power if leading == "reference" else _largest)(within)
+    largest = largest / factor[0, 0] / factor[0, 0]
     shrinkage = jnp.maximum(jnp.exp(-5 * largest), LEAST_SHRINKAGE)
     first = _posterior(found.centred, labels, weights, shrinkage, num_classes)
     # The second softmax is that of the published code.

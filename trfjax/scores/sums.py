@@ -27,6 +27,7 @@ class Sums:
     sums: Float[np.ndarray, "c d"]  # of x, by label
     products: Float[np.ndarray, "d d"]  # of x x^T
     fourth: float  # of |x|^4
+    factor: Float[np.ndarray, " d"]  # by which the columns were multiplied
 
 
 def is_many(rows: Rows) -> bool:
@@ -55,7 +56,7 @@ def sums_of(rows: Rows, *, centred: bool, by_column: bool) -> Sums:
         largest = np.where(noise, 0, largest)
     size = largest if by_column else np.full(d, largest.max())
     factor = np.where(largest > 0, 1 / np.where(size > 0, size, 1), 0)
-    found = Sums(np.zeros(c), np.zeros((c, d)), np.zeros((d, d)), 0.0)
+    found = Sums(np.zeros(c), np.zeros((c, d)), np.zeros((d, d)), 0.0, factor)
     fourth = 0.0
     for x, labels, weights in _parts(rows):
         x = (x - mean) * factor

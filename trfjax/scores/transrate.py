@@ -17,6 +17,7 @@ from trfjax.numbers import as_real
 from trfjax.promotion import usual_promotion
 from trfjax.scores.classwise import by_class, dot
 from trfjax.scores.spec import ScoreSpec, laws
+from trfjax.scores.whitening import factor_of
 from trfjax.typing import IGNORE, ArrayInput, Count, Features, Labels, Weights
 
 
@@ -104,8 +105,12 @@ def transrate_core(
 ) -> Float[Array, ""]:
     """Return TransRate of indexed labels; rows of weight 0 count for nothing."""
     found = by_class(features, labels, weights, num_classes)
-    centred = found.centred
+    # Squares of large or small features leave the range; their logarithms do not.
+    factor = factor_of(found.centred, by_column=False)
+    centred = found.centred * factor
+    log_epsilon = jnp.log(epsilon) + 2 * jnp.log(factor[0, 0])
     if normalise:
+        log_epsilon = jnp.log(epsilon)
         length = jnp.sum(weights[:, None] * jnp.square(centred))
         centred = safe_divide(centred, jnp.sqrt(length))
     share = found.prior
@@ -113,7 +118,7 @@ def transrate_core(
         share = found.present / found.present.sum()
 
     def rate(weights: Weights, total: Float[Array, ""]) -> Float[Array, ""]:
-        return coding_rate(centred, safe_divide(weights, total), epsilon)
+        return coding_rate(centred, safe_divide(weights, total), log_epsilon)
 
     by_member = weights * found.member.T  # (c, n)
     rates = lax.map(lambda part: rate(*part), (by_member, found.counts))
@@ -121,14 +126,15 @@ def transrate_core(
 
 
 def coding_rate(
-    rows: Float[Array, "n d"], share: Weights, epsilon: float | Float[Array, ""]
+    rows: Float[Array, "n d"], share: Weights, log_epsilon: Float[Array, ""]
 ) -> Float[Array, ""]:
     """Return half the log-determinant of I + Z'Z / epsilon of rows by share."""
-    half = jnp.sqrt(share / epsilon)[:, None] * rows
+    half = jnp.sqrt(share)[:, None] * rows
     gram = dot(half.T, half) if half.shape[1] <= len(half) else dot(half, half.T)
     # Rounding may make an eigenvalue of 0 negative, where a Cholesky factor fails.
     values = jnp.linalg.eigvalsh(gram)
-    return jnp.sum(jnp.log1p(jnp.maximum(values, 0))) / 2
+    logs = jnp.log(jnp.where(values > 0, values, 1)) - log_epsilon
+    return jnp.sum(jnp.where(values > 0, jnp.logaddexp(0.0, logs), 0)) / 2
 
 
 SPEC = ScoreSpec(

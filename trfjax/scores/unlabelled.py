@@ -7,7 +7,7 @@ from collections.abc import Collection
 import jax.numpy as jnp
 import numpy as np
 
-from trfjax.arrays import Rows, as_float, labelled_rows
+from trfjax.arrays import Rows, as_float, as_labels, labelled_rows, row_weights
 from trfjax.typing import IGNORE, ArrayInput
 
 
@@ -33,15 +33,13 @@ def unlabelled_rows(
     """
     values = as_float(name, values, check=False)
     if labels is None:
-        labels = np.zeros(values.shape[:-1], np.int32)
-        if ignore == 0 or (isinstance(ignore, Collection) and 0 in ignore):
-            ignore = IGNORE  # of labels that are not there
-    skipped = tuple(ignore) if isinstance(ignore, Collection) else (ignore,)
-    marked = jnp.isin(jnp.asarray(labels), jnp.asarray(skipped))
+        counted = np.ones(values.shape[:-1], np.float32)
+    else:
+        counted = row_weights("labels", as_labels("labels", labels), ignore)
     return labelled_rows(
         (name, "labels"),
         values,
-        jnp.where(marked, IGNORE, 0),
+        jnp.where(jnp.asarray(counted) > 0, 0, IGNORE),
         num_classes=1,
         weights=weights,
         ignore=IGNORE,

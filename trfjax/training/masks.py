@@ -92,7 +92,7 @@ def surfaces(predicted: Mask, truth: Mask, spacing: Sequence[float]) -> Surfaces
         BMC Medical Imaging 15, 2015.
     """
     _check(predicted, truth)
-    if len(spacing) != truth.ndim or not min(spacing) > 0:
+    if len(spacing) != truth.ndim or not all(s > 0 for s in spacing):
         raise ValueError(
             f"spacing: {tuple(spacing)} for masks of {truth.ndim} axes; give one "
             "distance above 0 for each"

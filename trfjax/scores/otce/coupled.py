@@ -94,6 +94,9 @@ def exact_draws(problems: Problem, rows: Int[Array, "k m"], surplus: Any) -> Otc
         for part in zip(*found, strict=True)
     )
     nothing = jnp.zeros_like(costs)
+    # A permutation is no exponential: it has no potentials.
+    sizes = [part.shape[:2] for part in (problems.source, problems.target)]
+    potentials = [jnp.asarray(np.full(size, np.nan), costs.dtype) for size in sizes]
     solved = Transport(
         joint=joints,
         shares=shares,
@@ -102,5 +105,7 @@ def exact_draws(problems: Problem, rows: Int[Array, "k m"], surplus: Any) -> Otc
         joint_change=nothing,
         iterations=jnp.zeros(len(costs), jnp.int32),
         converged=jnp.ones(len(costs), bool),
+        log_scale=potentials[0],
+        log_offset=potentials[1],
     )
     return _terms(solved, rows, surplus)
