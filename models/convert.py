@@ -130,13 +130,13 @@ def from_torch_state_dict(
     unexpected = sorted(set(stored) - set(loaded) - set(skipped))
     wrong = {item.split(" ")[0] for item in misshaped}
     report = ImportReport(
-        label,
-        tuple(name for name in loaded if name not in wrong),
-        tuple(skipped),
-        tuple(missing),
-        tuple(unexpected),
-        tuple(misshaped),
-        tuple(kept),
+        naming=label,
+        loaded=tuple(name for name in loaded if name not in wrong),
+        skipped=tuple(skipped),
+        missing=tuple(missing),
+        unexpected=tuple(unexpected),
+        misshaped=tuple(misshaped),
+        kept=tuple(kept),
     )
     if strict and not report.complete:
         raise ValueError(

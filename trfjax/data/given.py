@@ -68,7 +68,14 @@ def as_dataset(
     ids = tuple(f"{i:05d}" for i in range(len(pairs)))
     fingerprint = f"given-{state.hexdigest()[:24]}"
     labels = LabelMap(classes, ignore=ignore)
-    return Dataset(name, labels, ids, pairs.__getitem__, ids, fingerprint)
+    return Dataset(
+        name=name,
+        labels=labels,
+        image_ids=ids,
+        read=pairs.__getitem__,
+        groups=ids,
+        fingerprint=fingerprint,
+    )
 
 
 def _pairs(data: Any, name: str) -> Iterator[tuple[Any, Any]]:

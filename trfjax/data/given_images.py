@@ -96,7 +96,14 @@ def unlabelled(
         return image, nothing(image)
 
     fingerprint = f"given-{state.hexdigest()[:24]}"
-    return Dataset(name, NO_LABELS, ids, read, ids, fingerprint)
+    return Dataset(
+        name=name,
+        labels=NO_LABELS,
+        image_ids=ids,
+        read=read,
+        groups=ids,
+        fingerprint=fingerprint,
+    )
 
 
 def without_labels(dataset: Dataset) -> Dataset:

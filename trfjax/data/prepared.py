@@ -80,7 +80,14 @@ def load(
         [path.name, path.stat().st_size, path.stat().st_mtime_ns]
         for path in visible(folder)
     )
-    return Dataset(name, labels, ids, read, ids, digest("tfds", stamp, split))
+    return Dataset(
+        name=name,
+        labels=labels,
+        image_ids=ids,
+        read=read,
+        groups=ids,
+        fingerprint=digest("tfds", stamp, split),
+    )
 
 
 def _check_features(path: Path, features: Any) -> None:

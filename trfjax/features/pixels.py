@@ -91,7 +91,12 @@ def draw_pixels(
     grid = np.asarray(sizes, np.int64)
     row, column = np.divmod(place, grid[image, 1])
     return Pixels(
-        image, row.astype(np.int32), column.astype(np.int32), drawn, grid, pool.total
+        image=image,
+        row=row.astype(np.int32),
+        column=column.astype(np.int32),
+        labels=drawn,
+        sizes=grid,
+        total_valid=pool.total,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -25,7 +26,51 @@ class Side:
     classes: tuple[int, ...]  # the ids that the indices stand for
 
 
-def checked_target(
+def checked_sides(
+    spec: ScoreSpec,
+    source: tuple[ArrayInput | None, ArrayInput | None],
+    target: tuple[ArrayInput, ArrayInput],
+    *,
+    num_classes: int | None,
+    num_source_classes: int | None,
+    ignore: int | Collection[int],
+) -> tuple[Side | None, Side, dict[str, Any]]:
+    """Return source and target, and the numbers of classes as the score takes them.
+
+    Args:
+        spec: the score, which may look at the target alone: then there is no source.
+        source: features and labels.
+        target: likewise.
+        num_classes: of the target; None re-indexes the ids present.
+        num_source_classes: likewise.
+        ignore: the label, or labels, that count for nothing.
+
+    Raises:
+        TypeError, ValueError: arrays that do not fit, values that are not what the
+            score reads, labels out of range, nothing left to score.
+    """
+    target_side, sources = _target(
+        spec,
+        *target,
+        num_classes=num_classes,
+        num_source_classes=num_source_classes,
+        ignore=ignore,
+    )
+    source_side = _source(
+        spec,
+        *source,
+        width=target_side.features.shape[-1],
+        num_source_classes=num_source_classes,
+        ignore=ignore,
+    )
+    known = {"num_classes": len(target_side.classes)}
+    if spec.source_ids:
+        count = sources if source_side is None else len(source_side.classes)
+        known["num_source_classes"] = count
+    return source_side, target_side, known
+
+
+def _target(
     spec: ScoreSpec,
     features: ArrayInput,
     labels: ArrayInput,
@@ -64,7 +109,7 @@ def checked_target(
     return dataclasses.replace(side, features=indexed), len(classes)
 
 
-def checked_source(
+def _source(
     spec: ScoreSpec,
     features: ArrayInput | None,
     labels: ArrayInput | None,

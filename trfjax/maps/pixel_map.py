@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from trfjax.maps.inputs import Side, checked_source, checked_target, mapped_score
+from trfjax.maps.inputs import Side, checked_sides, mapped_score
 from trfjax.maps.means import ratio_mean
 from trfjax.maps.result import ClassScore, PixelMap
 from trfjax.numbers import as_count, as_real, as_seed
@@ -72,25 +72,14 @@ def pixel_map(
     epsilon, seed = as_real("epsilon", epsilon, above=0), as_seed("seed", seed)
     num_samples = as_count("num_samples", num_samples)
     spec = mapped_score(metric, pixels=True)
-    target, sources = checked_target(
+    source, target, known = checked_sides(
         spec,
-        target_features,
-        target_labels,
+        (source_features, source_labels),
+        (target_features, target_labels),
         num_classes=num_classes,
         num_source_classes=num_source_classes,
         ignore=ignore,
     )
-    source = checked_source(
-        spec,
-        source_features,
-        source_labels,
-        width=target.features.shape[-1],
-        num_source_classes=num_source_classes,
-        ignore=ignore,
-    )
-    known: dict[str, Any] = {"num_classes": len(target.classes)}
-    if spec.source_ids:
-        known["num_source_classes"] = sources if source is None else len(source.classes)
     if source is not None:
         known.update(epsilon=epsilon, settings=TIGHT)
     values = _values(spec, source, target, known, num_samples, seed)

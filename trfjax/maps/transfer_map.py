@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from trfjax.maps.cells import CellPixels, Grid, rows_of_cells
-from trfjax.maps.inputs import Side, checked_source, checked_target, mapped_score
+from trfjax.maps.inputs import Side, checked_sides, mapped_score
 from trfjax.maps.means import ratio_mean
 from trfjax.maps.result import TransferMap
 from trfjax.maps.sums import scored_sums
@@ -82,27 +82,16 @@ def transfer_map(
     _check(stride, min_pixels, num_samples)
     epsilon, seed = as_real("epsilon", epsilon, above=0), as_seed("seed", seed)
     spec = mapped_score(metric, pixels=False)
-    target, sources = checked_target(
+    source, target, known = checked_sides(
         spec,
-        target_features,
-        target_labels,
+        (source_features, source_labels),
+        (target_features, target_labels),
         num_classes=num_classes,
-        num_source_classes=num_source_classes,
-        ignore=ignore,
-    )
-    source = checked_source(
-        spec,
-        source_features,
-        source_labels,
-        width=target.features.shape[-1],
         num_source_classes=num_source_classes,
         ignore=ignore,
     )
     target = target if image is None else _one(target, image)
     grid = _grid(target, stride)
-    known: dict[str, Any] = {"num_classes": len(target.classes)}
-    if spec.source_ids:
-        known["num_source_classes"] = sources if source is None else len(source.classes)
     if source is None:
         scored = _target_scores(spec, known)
     else:

@@ -159,7 +159,14 @@ def ranked_pairs(
     first, second, distance = first[order], second[order], distance[order]
     start = np.flatnonzero(np.diff(distance, prepend=-np.inf) > 0)
     same = ids[first] == ids[second]
-    return RankedPairs(first, second, same, start, counts[varies], index[varies])
+    return RankedPairs(
+        first=first,
+        second=second,
+        same=same,
+        start=start,
+        weights=counts[varies],
+        origin=index[varies],
+    )
 
 
 def _standardised(

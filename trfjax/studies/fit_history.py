@@ -147,7 +147,14 @@ def _rows(
         residual_variance=0.0,
         rows=len(found),
     )
-    return _Rows(shape, source, target, values, found, effects)
+    return _Rows(
+        shape=shape,
+        source=source,
+        target=target,
+        scores=values,
+        measured=found,
+        effects=effects,
+    )
 
 
 def _fit(rows: _Rows, used: np.ndarray) -> History:

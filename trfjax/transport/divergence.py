@@ -122,7 +122,14 @@ def _centred_cost(
 
 
 def _forward(x: Any, y: Any, a: Any, b: Any, epsilon: Any, settings: Settings):
-    one = Problem(x, y, a, b, jnp.ones_like(a)[:, None], jnp.ones_like(b)[:, None])
+    one = Problem(
+        source=x,
+        target=y,
+        source_weights=a,
+        target_weights=b,
+        source_labels=jnp.ones_like(a)[:, None],
+        target_labels=jnp.ones_like(b)[:, None],
+    )
     found = solve(one, epsilon, settings)
     f = _potential(found.log_scale, a, epsilon) + jnp.sum(x**2, axis=1)
     g = _potential(found.log_offset, b, epsilon) + jnp.sum(y**2, axis=1)

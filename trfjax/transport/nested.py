@@ -81,7 +81,14 @@ def _corrected(
         before = last.reading.error
         left = reading.error / jnp.maximum(before - reading.error, 0)
         reading = reading._replace(change=reading.change * left)
-        return Round(offset, missing, found, reading, before, last.rounds + 1)
+        return Round(
+            offset=offset,
+            missing=missing,
+            sample=found,
+            reading=reading,
+            before=before,
+            rounds=last.rounds + 1,
+        )
 
     def going(now: Round) -> Array:
         error = now.reading.error
@@ -91,9 +98,15 @@ def _corrected(
     reading = measure(kernel, nothing, problem, state.joint)
     infinite = jnp.full_like(reading.error, jnp.inf)
     one = jnp.ones((), jnp.int32)
-    end = lax.while_loop(
-        going, again, Round(base, nothing, found, reading, infinite, one)
+    first = Round(
+        offset=base,
+        missing=nothing,
+        sample=found,
+        reading=reading,
+        before=infinite,
+        rounds=one,
     )
+    end = lax.while_loop(going, again, first)
     joint, error, change = end.reading.joint, end.reading.error, end.reading.change
     served = last_stage(state, end.offset)
     served = served._replace(joint=joint, error=error, change=change)

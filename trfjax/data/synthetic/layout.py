@@ -80,7 +80,15 @@ def plan(city: City, rng: np.random.Generator) -> Street:
     crossing = rng.uniform(14.0, 50.0) if rng.random() < city.crossing else None
     lots = _lots(city, -1, crossing, rng) + _lots(city, 1, crossing, rng)
     parking = (-1, 1) if half > 4.2 else (int(rng.choice((-1, 1))),)
-    bare = Street(half, pavement, verge, end, parking, tuple(lots), ())
+    bare = Street(
+        half=half,
+        pavement=pavement,
+        verge=verge,
+        end=end,
+        parking=parking,
+        lots=tuple(lots),
+        items=(),
+    )
     items = _trees(city, bare, rng) + _posts(city, bare, crossing, rng)
     items += _parked(city, bare, rng)
     kept = [i for i in items if i.z < end - 1.0 and not _in_gap(lots, i)]

@@ -116,11 +116,11 @@ def fit_otce(
     total = np.sum((measured - measured.mean()) ** 2)
     free = len(measured) > design.shape[1] and total > 0
     return FullOtce(
-        (float(coefficients[0]), float(coefficients[1])),
-        float(solution[-1]),
-        (float(mean[0]), float(mean[1])),
-        (float(deviation[0]), float(deviation[1])),
-        float(1 - np.sum(misfit**2) / total) if free else float("nan"),
-        float(np.sqrt(np.mean(misfit**2))),
-        float(np.linalg.cond(design)),
+        coefficients=(float(coefficients[0]), float(coefficients[1])),
+        intercept=float(solution[-1]),
+        mean=(float(mean[0]), float(mean[1])),
+        deviation=(float(deviation[0]), float(deviation[1])),
+        r_squared=float(1 - np.sum(misfit**2) / total) if free else float("nan"),
+        residual=float(np.sqrt(np.mean(misfit**2))),
+        condition=float(np.linalg.cond(design)),
     )

@@ -123,7 +123,12 @@ def _class_clouds(
 def _costs(x: Array, a: Array, y: Array, b: Array, epsilon: Array) -> Array:
     """Return the transported cost of every pair of clouds."""
     pairs = Problem(
-        x, y, a, b, jnp.ones((*a.shape, 1), x.dtype), jnp.ones((*b.shape, 1), y.dtype)
+        source=x,
+        target=y,
+        source_weights=a,
+        target_weights=b,
+        source_labels=jnp.ones((*a.shape, 1), x.dtype),
+        target_labels=jnp.ones((*b.shape, 1), y.dtype),
     )
     return couple_many(pairs, epsilon=epsilon).cost
 

@@ -122,7 +122,15 @@ def otce_of_cells(
         marks = np.eye(classes, dtype=np.float32)[np.maximum(labels, 0)]
         sides.append((features.astype(np.float32), weights, marks))
     (x, a, s), (y, b, t) = sides
-    found = couple_ragged(Problem(x, y, a, b, s, t), epsilon=epsilon, settings=settings)
+    problems = Problem(
+        source=x,
+        target=y,
+        source_weights=a,
+        target_weights=b,
+        source_labels=s,
+        target_labels=t,
+    )
+    found = couple_ragged(problems, epsilon=epsilon, settings=settings)
     shares = np.asarray(found.shares, np.float64)
     total = shares.sum(axis=2, keepdims=True)
     shares = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
