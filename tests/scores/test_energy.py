@@ -62,7 +62,7 @@ def test_gradient(x64, rng):
 
 def test_errors(rng):
     rows = rng.normal(size=(6, 3))
-    with pytest.raises(ValueError, match=r"fraction: 0\.0 is not in"):
+    with pytest.raises(ValueError, match=r"fraction: 0\.0 is not positive"):
         energy(rows, fraction=0.0)
     with pytest.raises(ValueError, match=r"temperature: -1\.0 is not positive"):
         energy(rows, temperature=-1.0)
