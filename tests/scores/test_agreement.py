@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trfjax.scores.agreement import agreement
 from trfjax.scores.ensemble_agreement import ensemble_agreement
@@ -42,3 +44,54 @@ def test_ensemble_by_hand(rng):
     assert ensemble_agreement(mean, mean) == 1
     with pytest.raises(ValueError, match=r"ensemble_probs: \(19, 3\) differs"):
         ensemble_agreement(mean, mean[1:])
+
+
+few = settings(max_examples=20, deadline=None, derandomize=True, database=None)
+
+
+@few
+@given(st.integers(0, 2**32 - 1), st.sampled_from([None, 0, 2]))
+def test_it_is_the_share_that_survives(seed, background):
+    """Perturbation after perturbation, place after place."""
+    rng = np.random.default_rng(seed)
+    predictions = rng.integers(3, size=20)
+    perturbed = rng.integers(-1, 3, size=(4, 20))
+    weights = rng.integers(0, 3, size=20).astype(float)
+    shares = []
+    for row in perturbed:
+        kept = total = 0.0
+        for one, other, weight in zip(predictions, row, weights, strict=True):
+            foreground = background is None or background not in (one, other)
+            foreground = foreground or one != other  # one of both takes it for some
+            if other >= 0 and foreground:
+                total += weight
+                kept += weight * (one == other)
+        shares.append(kept / total if total else np.nan)
+    found = agreement(predictions, perturbed, background=background, weights=weights)
+    np.testing.assert_allclose(found, np.mean(shares), rtol=1e-5)
+    assert np.isnan(found) or 0 <= found <= 1
+
+
+ONE, MANY = np.zeros(4, int), np.zeros((2, 4), int)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "perturbed", "settings", "error", "message"),
+    [
+        (ONE, np.zeros((2, 3), int), {}, ValueError, r"perturbed: shape \(2, 3\) does"),
+        (ONE, np.zeros((0, 4), int), {}, ValueError, r"perturbed: .*expected \(k, 4\)"),
+        (ONE + 0.5, MANY, {}, TypeError, "predictions: labels must be integers"),
+        (ONE, MANY + 0.5, {}, TypeError, "perturbed: labels must be integers"),
+        (["a"] * 4, MANY, {}, TypeError, "predictions: dtype <U1"),
+        (
+            ONE,
+            MANY,
+            {"weights": np.full(4, np.nan)},
+            ValueError,
+            "weights: 4 values are",
+        ),
+    ],
+)
+def test_ids_that_do_not_fit(predictions, perturbed, settings, error, message):
+    with pytest.raises(error, match=message):
+        agreement(predictions, perturbed, **settings)

@@ -1,6 +1,8 @@
 import jax
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trfjax.atoms.moments import joined, moments_of
 from trfjax.scores.nuclear_norm import nuclear_norm, nuclear_norm_of_moments
@@ -45,3 +47,27 @@ def test_gradient_is_finite():
 def test_probabilities_only(rng):
     with pytest.raises(ValueError, match="not a probability distribution"):
         nuclear_norm(rng.normal(size=(4, 3)))
+
+
+few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
+
+
+@few
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.1, 1.0, 10.0]))
+def test_laws(seed, sharpness):
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet(np.full(4, sharpness), size=24)
+    with jax.enable_x64(True):
+        found = float(nuclear_norm(probs))
+        # |P|_F <= |P|_* <= sqrt(min(n, C)) |P|_F.
+        length = np.linalg.norm(probs) / np.sqrt(24 * 4)
+        assert length - 1e-12 <= found <= min(2 * length, 1) + 1e-12
+        rows, columns = rng.permutation(24), rng.permutation(4)
+        moved = float(nuclear_norm(probs[rows][:, columns]))
+        assert moved == pytest.approx(found, rel=1e-9)
+        # A norm is convex: a mixture is below the mean of both.
+        other = rng.dirichlet(np.ones(4), size=24)
+        mixed = float(nuclear_norm((probs + other) / 2))
+        assert mixed <= (found + float(nuclear_norm(other))) / 2 + 1e-12
+        twice = float(nuclear_norm(np.tile(probs, (2, 1))))
+        assert twice == pytest.approx(found, rel=1e-9)
