@@ -61,7 +61,7 @@ def test_what_does_not_exist_lists_what_does(root):
         read_published(root)
     with pytest.raises(ValueError, match="no 'x'; available: aachen, berlin"):
         read_published(root, "ulm", models=["x"])
-    with pytest.raises(FileNotFoundError, match="expected source_feature"):
+    with pytest.raises(FileNotFoundError, match="no folder with source_feature"):
         read_published(root / "nowhere", "ulm")
 
 

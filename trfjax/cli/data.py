@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from trfjax.data import contact_sheet, summarise
+from trfjax.data.kinds import kinds
 from trfjax.files import atomic_path, strict
 from trfjax.studies.outputs import check_file
 from trfjax.studies.specs import spec_of
@@ -14,6 +15,10 @@ from trfjax.studies.specs import spec_of
 
 def run(config: Any) -> int:
     """Summarise a data set and write a contact sheet."""
+    if config.kinds:
+        for name, places in kinds():
+            print(name, *(f"    {place}" for place in places), sep="\n")
+        return 0
     sheet_path = None
     if config.sheet.lower() not in ("", "none"):
         sheet_path = check_file(config.sheet, "--sheet", ".png", ".jpg", ".jpeg")

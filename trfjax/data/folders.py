@@ -19,6 +19,7 @@ from trfjax.data.medical.layouts import VOLUME_LAYOUTS, VolumeLayout
 from trfjax.data.medical.load import load_volumes
 from trfjax.data.medical.patients import find_patients
 from trfjax.data.medical.slicing import Slicing
+from trfjax.data.photographs import unlabelled_folder
 from trfjax.data.segmentation import chosen_map, refuse
 from trfjax.numbers import as_count, as_seed
 
@@ -52,10 +53,11 @@ def load_dataset(
             `carlascapes`, `folders`), classification sets (`mnist`, `usps`,
             `omniglot`, `pacs`, `image-folder`), volumes of patients (`fets`, `brats`,
             `brats2023`, `iseg`, `patients`, and the invented `brains`),
-            `synthetic:<city>` with an optional `:game`, and `tfds:<folder of a
-            prepared builder>`. Domains may be joined by commas and cut by fractions in
-            order of time: `"camvid:0016E5[:0.5]"`. Domains of volumes are institutions
-            and modalities, `"fets:18/T2,20/T2"`; `+` makes channels: `"fets:/T1+T2"`.
+            `synthetic:<city>` with an optional `:game`, `photographs` that nobody has
+            labelled, and `tfds:<folder of a prepared builder>`. Domains may be joined
+            by commas and cut by fractions in order of time: `"camvid:0016E5[:0.5]"`.
+            Those of volumes are institutions and modalities, `"fets:18/T2,20/T2"`; `+`
+            makes channels: `"fets:/T1+T2"`.
         root: folder of the data set; `synthetic` and `tfds:` names need none.
         domain: the domains, when they are not in the name.
         split: a split of the data set; None takes all of them.
@@ -123,6 +125,10 @@ def load_dataset(
             channels=channels,
         )
         return _finished(data, None, size, cache)
+    if kind == "photographs" and layout is None:
+        refuse(kind, split=split, labels=labels, classes=classes, colours=colours)
+        data = unlabelled_folder(_needed(root, kind), channels or 3, name=name)
+        return _finished(data, count, size, cache)
     if split is not None:
         name = f"{name}/{split}"
     if kind == "tfds" and layout is None:
@@ -199,6 +205,7 @@ def _layout(kind: str) -> Layout:
             "brains",
             "synthetic",
             "tfds",
+            "photographs",
         ]
         raise ValueError(f"name: unknown data set {kind!r}; known: {', '.join(known)}")
     return LAYOUTS[kind]

@@ -125,6 +125,8 @@ class Layout:
 
 _IMAGES = ("images/{stem}.{ext}", "images/{domain}/{stem}.{ext}")
 _LABELS = ("labels/{stem}.png", "labels/{domain}/{stem}.png")
+_MASKS = ("masks/{stem}.png", "masks/{domain}/{stem}.png")
+_OWN = (LabelFiles(_LABELS, {}), LabelFiles(_MASKS, {}))
 _CITY_LABEL = "gtFine/{split}/{domain}/{stem}_gtFine_"
 
 # Where neither a folder nor the stem names the domain, `domains.tsv` may; where no
@@ -180,5 +182,5 @@ LAYOUTS: dict[str, Layout] = {
         ),
         group="time",
     ),
-    "folders": Layout(images=_IMAGES, labels=(LabelFiles(_LABELS, {}),)),
+    "folders": Layout(images=_IMAGES, labels=_OWN),
 }

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from trfjax.data.dataset import Dataset
+from trfjax.data.given_images import nothing
 from trfjax.data.images import MAX_FILE, read_image
+from trfjax.data.labels import NO_LABELS
 from trfjax.data.paths import (
     OTHER_FORMATS,
     check_inside,
@@ -95,6 +98,35 @@ def find_photographs(
     others = [path for path in others if path.suffix.lower() not in SUFFIXES]
     named = _named(dict(found))
     return sorted(named, key=lambda one: natural(one.name)), others
+
+
+def unlabelled_folder(
+    root: Path, channels: int, *, name: str = "photographs"
+) -> Dataset:
+    """Return a folder of photographs as a data set without labels.
+
+    Args:
+        root: looked through with all that is below it.
+        channels: 3 or 1.
+        name: what the set is called.
+
+    Raises:
+        FileNotFoundError, DataError: no photograph.
+    """
+    found, _ = find_photographs([root])
+
+    def read(position: int) -> tuple[np.ndarray, np.ndarray]:
+        image, _ = found[position].read(channels)
+        return image, nothing(image)
+
+    states = [one.path.stat() for one in found]
+    facts = [
+        [one.name, s.st_size, s.st_mtime_ns]
+        for one, s in zip(found, states, strict=True)
+    ]
+    ids = tuple(one.name for one in found)
+    fingerprint = f"photographs-{digest([channels, *facts])}"
+    return Dataset(name, NO_LABELS, ids, read, ids, fingerprint)
 
 
 def _named(places: dict[Path, Path]) -> list[Photograph]:

@@ -14,7 +14,7 @@ from trfjax.features.featureset import SCHEMA, FeatureSet
 from trfjax.features.forward import check_finite, forward, label_map, values_at
 from trfjax.features.pixels import RADIUS, Pixels, check_drawing, draw_pixels
 from trfjax.features.predictor import Predictor, as_predictor
-from trfjax.features.request import checked_spaces, origin
+from trfjax.features.request import checked_spaces, origin, with_their_labels
 
 log = logging.getLogger("trfjax")
 
@@ -63,6 +63,7 @@ def extract(
     spaces = checked_spaces(dataset, spaces, batch_size)
     check_drawing(pixels, strategy, radius, seed)
     predictor = as_predictor(model, **options)
+    dataset = with_their_labels(predictor, dataset, spaces, batch_size)
     facts: dict[str, Any] = {
         **origin(predictor, dataset),
         "schema": SCHEMA,

@@ -15,7 +15,7 @@ from trfjax.features.compressed import (
     compress_images,
 )
 from trfjax.features.predictor import as_predictor
-from trfjax.features.request import checked_spaces, origin
+from trfjax.features.request import checked_spaces, origin, with_their_labels
 from trfjax.features.stream import stream
 from trfjax.typing import FeatureSpace
 
@@ -59,6 +59,7 @@ def extract_all(
     into = Compression(atoms=dict(atoms), moments=tuple(moments), seed=seed)
     spaces = checked_spaces(dataset, into.spaces, batch_size)
     predictor = as_predictor(model, **options)
+    dataset = with_their_labels(predictor, dataset, spaces, batch_size)
     facts: dict[str, Any] = {
         **origin(predictor, dataset),
         "schema": SCHEMA,

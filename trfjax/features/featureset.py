@@ -11,12 +11,13 @@ import msgspec
 import numpy as np
 
 from trfjax.arrays import to_array
+from trfjax.data.labels import NO_LABELS
 from trfjax.errors import DataError
 from trfjax.features.featureset_checks import check_features, check_ids
 from trfjax.features.head import UNKNOWN, head_predictions, softmax
 from trfjax.features.levels import side_by_side
 from trfjax.features.saved import SCHEMA as SCHEMA
-from trfjax.features.saved import Known, arguments
+from trfjax.features.saved import Known, arguments, no_labels
 from trfjax.files import read_arrays, write_arrays
 from trfjax.reading import converted
 from trfjax.typing import FEATURE_SPACES, IGNORE, ArrayInput, FeatureSpace
@@ -181,7 +182,7 @@ class FeatureSet:
     @classmethod
     def from_arrays(
         cls,
-        labels: ArrayInput,
+        labels: ArrayInput | None,
         *,
         probs: ArrayInput | None = None,
         logits: ArrayInput | None = None,
@@ -192,11 +193,11 @@ class FeatureSet:
         class_names: Sequence[str] | None = None,
         ignore: int = IGNORE,
     ) -> FeatureSet:
-        """Return what one network says of labelled pixels, from arrays in memory.
+        """Return what one network says of pixels, from arrays in memory.
 
         Args:
             labels: integer ids: maps `(b, h, w)`, whose first axis is the image, or
-                rows `(n,)`. Ignored ones are left out.
+                rows `(n,)`. Ignored ones are left out. None: nobody has labelled them.
             probs: `(b, h, w, z)` or `(n, z)` probabilities of the network's classes.
             logits: likewise; they stand in for probabilities.
             penultimate: `(b, h, w, d)` or `(n, d)`, the input of the last layer.
@@ -215,23 +216,18 @@ class FeatureSet:
             TypeError, ValueError: arrays that do not fit one another, or say something
                 else; no feature at all.
         """
-        given = {
-            "probs": probs,
-            "logits": logits,
-            "penultimate": penultimate,
-            "predictions": predictions,
-            "image": image,
-            "labels": labels,
-        }
-        arrays = {
-            n: np.asarray(to_array(n, v)) for n, v in given.items() if v is not None
-        }
+        given = {"probs": probs, "logits": logits, "penultimate": penultimate}
+        given |= {"predictions": predictions, "image": image, "labels": labels}
+        known = {name: value for name, value in given.items() if value is not None}
+        arrays = {name: np.asarray(to_array(name, v)) for name, v in known.items()}
+        if labels is None:
+            arrays["labels"], class_names = no_labels(arrays), NO_LABELS.names
         if "image" not in arrays and arrays["labels"].ndim == 1:
             arrays["image"] = np.arange(len(arrays["labels"]))
         if levels is not None:
             arrays["levels"] = side_by_side(levels, arrays["labels"].ndim)
-        known = Known(class_names=tuple(class_names or ()), ignore=ignore)
-        found = arguments(arrays, known, "penultimate")
+        facts = Known(class_names=tuple(class_names or ()), ignore=ignore)
+        found = arguments(arrays, facts, "penultimate")
         if found["predictions"] is None:
             rows = found["features"]
             found["predictions"] = head_predictions(rows, len(found["labels"]))

@@ -31,7 +31,7 @@ from trfjax.npy import map_npy
 
 log = logging.getLogger("trfjax")
 
-LAYOUT = "expected source_feature/MODEL/ and target_feature/MODEL/CITY/ in the folder"
+LAYOUT = "no folder with source_feature/MODEL/ and target_feature/MODEL/CITY/"
 MAX_BYTES = 4 << 30  # of one array
 VOID = (250, 255, -1)  # labels of pixels that count for nothing
 Pair = tuple[Path, Path]  # files of the features and of the labels
@@ -89,9 +89,8 @@ def published_folders(
 ) -> tuple[list[tuple[str, Path, Path]], str]:
     """Return name, source and target folder of every model, and the city."""
     sources, targets = (Path(root) / f"{side}_feature" for side in ("source", "target"))
-    for folder in (sources, targets):
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder; {LAYOUT}")
+    if not (sources.is_dir() and targets.is_dir()):
+        raise FileNotFoundError(f"{root}: {LAYOUT}")
     common = [name for name in _folders(sources) if (targets / name).is_dir()]
     chosen = common if models is None else list(models)
     for name in chosen:

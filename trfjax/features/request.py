@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from trfjax.data.dataset import Dataset
 from trfjax.features.predictor import Predictor
 from trfjax.files import strict
@@ -48,3 +50,29 @@ def checked_spaces(
     if not len(dataset):
         raise ValueError(f"dataset: {dataset.name} has no image")
     return tuple(space for space in FEATURE_SPACES if space in spaces)
+
+
+def with_their_labels(
+    predictor: Predictor, dataset: Dataset, spaces: Sequence[str], batch_size: int
+) -> Dataset:
+    """Return images without labels as the network sees them: a map, or one class each.
+
+    Nobody has said which; the network's output for the first image does.
+
+    Args:
+        predictor: the network.
+        dataset: labelled images come back as they are.
+        spaces: the feature spaces wanted.
+        batch_size: images at a time, so that the program is compiled once.
+    """
+    if dataset.labelled or dataset[0]["label"].ndim == 0:
+        return dataset
+    image = predictor.prepare([dataset[0]["image"]])
+    images = np.repeat(image, min(batch_size, len(dataset)), axis=0)
+    maps = predictor.maps(images, spaces)
+    head = maps["logits"] if "logits" in maps else maps["probs"]
+    if head.shape[1:3] != (1, 1):
+        return dataset
+    return dataset.map(
+        lambda image, _: (image, np.zeros((), np.int32)), tag="one label"
+    )

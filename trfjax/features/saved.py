@@ -86,6 +86,18 @@ def arguments(
     }
 
 
+def no_labels(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return labels that say nothing, at the places of the features.
+
+    Raises:
+        ValueError: no feature at all.
+    """
+    for name in FEATURE_SPACES:
+        if name in arrays:
+            return np.zeros(arrays[name].shape[:-1], np.int32)
+    raise ValueError(f"features: none given; some of {', '.join(FEATURE_SPACES)}")
+
+
 def _rows(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return maps `(b, h, w, d)` with labels `(b, h, w)` as rows."""
     shape = arrays["labels"].shape

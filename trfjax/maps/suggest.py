@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from trfjax.data.dataset import Dataset
+from trfjax.data.given_images import as_images
 from trfjax.features.extract_all import extract_all
 
 ATOMS = 256  # that all target pixels are compressed into
@@ -34,7 +35,7 @@ class Suggestion:
 
 def suggest(
     source: Any,
-    target: Dataset,
+    target: Any,
     *,
     count: int = 20,
     atoms: int = ATOMS,
@@ -58,7 +59,7 @@ def suggest(
 
     Args:
         source: anything `extract` takes.
-        target: images; their labels are not looked at.
+        target: images, as a `Dataset` or as arrays; labels are not looked at.
         count: how many to suggest.
         atoms: points that all pixels are compressed into at most.
         batch_size: images per call of the network.
@@ -76,6 +77,8 @@ def suggest(
         Concave over modular functions for choosing data: Wei, Liu, Kirchhoff and
         Bilmes, "Unsupervised Submodular Subset Selection for Speech Data", ICASSP 2014.
     """
+    if not isinstance(target, Dataset):
+        target = as_images(target)
     if not 1 <= count <= len(target):
         raise ValueError(
             f"count: {count} is not between 1 and the {len(target)} images of "

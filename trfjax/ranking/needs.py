@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
+from trfjax.data.labels import NO_LABELS
 from trfjax.features.compressed import CompressedSet, Compression, compress_images
 from trfjax.features.featureset import FeatureSet
 from trfjax.ranking.plan import Plan
+from trfjax.scores import SCORES, score_named
 from trfjax.typing import FEATURE_SPACES, FeatureSpace
 
+log = logging.getLogger("trfjax")
+
 OPTIONS = ("layer", "preprocessing", "class_names", "name", "digest")
+
+
+def offered(
+    metrics: tuple[str, ...], classes: tuple[str, ...], name: str
+) -> tuple[str, ...]:
+    """Return the scores that can be had: without labels, those that need none.
+
+    Those that need labels are named in the log. Where all do, all scores that need
+    none take their place.
+
+    Args:
+        metrics: those asked for.
+        classes: of the target.
+        name: of the target.
+    """
+    if classes != NO_LABELS.names:
+        return metrics
+    left_out = [name for name in metrics if score_named(name).labels != "none"]
+    kept = tuple(name for name in metrics if name not in left_out)
+    kept = kept or tuple(name for name, spec in SCORES.items() if spec.labels == "none")
+    if left_out:
+        log.warning(
+            "%s has no labels: left out %s, which need them; ranked by %s",
+            *(name, ", ".join(left_out), ", ".join(kept)),
+        )
+    return kept
 
 
 def needed_spaces(plan: Plan) -> tuple[FeatureSpace, ...]:

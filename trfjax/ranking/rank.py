@@ -20,6 +20,7 @@ from trfjax.files import write_json
 from trfjax.numbers import as_count, as_real
 from trfjax.ranking.forecast import check_history, forecasts
 from trfjax.ranking.history import History
+from trfjax.ranking.needs import offered
 from trfjax.ranking.panel import How, Panel, panel_cells, panel_of
 from trfjax.ranking.plan import Pixels, Plan, check_metrics, pixels_of, spaces_of
 from trfjax.ranking.result import Ranking
@@ -75,7 +76,8 @@ def rank(
             target, or pairs of features `(source, target)`.
         target: the few labelled target images: a `Dataset`, a pair of arrays
             `(images, labels)`, or anything else that `as_dataset` takes; None when all
-            sources are saved.
+            sources are saved. Of `(images, None)`, which nobody has labelled, there
+            are the scores that need no labels; the others are left out.
         metrics: names of scores; the first orders the result.
         pixels: None chooses for every score: all where it has a form in sums, unless
             the solver or the strategy needs draws, else draws of 10,000. Where all
@@ -117,7 +119,7 @@ def rank(
     """
     sources = candidates(sources)
     target = None if target is None else as_dataset(target, name="target")
-    metrics = check_metrics(metrics)
+    metrics = offered(check_metrics(metrics), *_known_target(sources, target))
     panel = panel_of(combine, metrics)
     if history is not None:
         check_history(history, metrics)
@@ -179,6 +181,15 @@ def versions() -> dict[str, str]:
     }
 
 
+def _known_target(
+    sources: list[Source | SavedSource], target: Dataset | None
+) -> tuple[tuple[str, ...], str]:
+    """Return the classes of the target and its name, as far as they are known."""
+    if target is not None or not sources or isinstance(sources[0], Source):
+        return (() if target is None else target.class_names), "target"
+    return sources[0].target.class_names, target_name(sources[0], None)
+
+
 def _progress(sources: list[Any], wanted: bool) -> Iterable[Any]:
     from tqdm.auto import tqdm
 
@@ -199,7 +210,7 @@ def _check(sources: list[Source | SavedSource], target: Dataset | None) -> None:
             raise ValueError(
                 f"target: needed, since {source.name!r} is a model that has to see it"
             )
-    if target is not None:
+    if target is not None and target.labelled:
         _check_contrast(target)
 
 

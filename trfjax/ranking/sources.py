@@ -34,9 +34,7 @@ class Source:
     name: Any  # a text
     model: Any = None  # TrainedModel, a callable, or a torch module
     data: Any = None
-    options: Mapping[str, Any] = dataclasses.field(
-        default_factory=dict
-    )  # of the network
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):

@@ -27,6 +27,7 @@ class Data(Options):
         count: use this many images, spread evenly over the set.
         sheet: the picture to write, .png or .jpg; "none" for no picture.
         images: images on the contact sheet.
+        kinds: list every kind of data set and where its files lie, and stop.
         format: how the result is printed.
     """
 
@@ -38,4 +39,5 @@ class Data(Options):
     count: Number = None
     sheet: Name = "contact-sheet.png"
     images: Pictures = 12
+    kinds: bool = False
     format: Literal["table", "json"] = "table"
