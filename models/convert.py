@@ -23,7 +23,7 @@ TORCH_FILES = (".pth", ".pt", ".bin", ".tar", ".ckpt", ".pkl")
 
 @dataclasses.dataclass(frozen=True)
 class ImportReport:
-    """What became of every tensor of a checkpoint, and of every array here."""
+    """The fate of every tensor of a checkpoint, and of every array of the network."""
 
     naming: str
     loaded: tuple[str, ...]  # stored names

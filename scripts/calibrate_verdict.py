@@ -56,7 +56,7 @@ class Config:
 
 @dataclasses.dataclass
 class Count:
-    """What was found in the pools of one kind, task and number of images."""
+    """Counts over the pools of one kind, task and number of images."""
 
     judged: int = 0  # pools whose images show two classes
     clear: int = 0

@@ -65,7 +65,7 @@ class Config:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Images:
-    """What the methods of one seed share."""
+    """The network and the images that the methods of one seed share."""
 
     source: TrainedModel
     shots: Dataset

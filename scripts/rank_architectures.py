@@ -54,7 +54,7 @@ class Config:
 
 
 class Task(msgspec.Struct, kw_only=True):
-    """What one network is asked for; plain values, handed to another process."""
+    """The order for one network; plain values, handed to another process."""
 
     name: str
     trained: str  # folder of the network

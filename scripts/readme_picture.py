@@ -20,7 +20,7 @@ from trfjax.studies.study import read_outcome
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Where the demo is, and what is written."""
+    """The place of the demo, and of the pictures."""
 
     demo: str = "runs/demo"
     out: str = "docs/demo.png"

@@ -27,7 +27,7 @@ _DAMAGE = (
 
 
 class Header(NamedTuple):
-    """What a `.npy` file says of its array."""
+    """The header of a `.npy` file: what it says of its array."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]

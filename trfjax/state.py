@@ -16,7 +16,7 @@ from trfjax.typing import IGNORE
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """What every network returns, in training and in evaluation alike."""
+    """The output of every network, in training and in evaluation alike."""
 
     logits: Any  # (n, h, w, classes) at input size, or (n, classes)
     logits_native: (

@@ -39,7 +39,7 @@ Key = Mapping[str, Any]  # JSON-like; what cannot be written is there by its dig
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Made:
-    """What work came to: plain values, arrays, and files it wrote into the store."""
+    """The outcome of work: plain values, arrays, and files it wrote into the store."""
 
     value: Any = None
     arrays: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)

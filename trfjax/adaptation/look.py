@@ -48,7 +48,7 @@ class Look:
 
 
 class Glance(NamedTuple):
-    """What a network makes of a few images of a target."""
+    """The predictions of a network for a few images of a target, in numbers."""
 
     probs: np.ndarray  # (b, h, w, k) or (b, k)
     features: Array  # the penultimate map or vector; stays on the device

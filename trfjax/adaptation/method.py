@@ -36,7 +36,7 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What the rules of a method may know that is static."""
+    """The static settings that the rules of a method may know."""
 
     graphdef: nnx.GraphDef[Any]  # of the network
     parts: tuple[tuple[str, nnx.GraphDef[Any]], ...]  # of heads and discriminators
@@ -56,7 +56,7 @@ class Setting:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Begun:
-    """What a method adds to the network before the first step."""
+    """The additions of a method to the network before the first step."""
 
     heads: Mapping[str, SourceModel] = dataclasses.field(default_factory=dict)
     discriminators: Mapping[str, SourceModel] = dataclasses.field(default_factory=dict)

@@ -32,7 +32,7 @@ Validator = Literal["last", "information"]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """Where a run stands: its state, and the network its validator likes best."""
+    """The progress of a run: its state, and the network its validator likes best."""
 
     state: State
     best: Any  # parameters and statistics

@@ -17,7 +17,7 @@ from trfjax.training.supervised import Batch, augmented, label_loss
 
 
 class View(NamedTuple):
-    """What the network sees of one step, augmented."""
+    """The outputs of one step, of augmented images."""
 
     source: Output
     target: Output

@@ -28,7 +28,7 @@ DIGITS = tuple("0123456789")
 
 @dataclasses.dataclass(frozen=True)
 class Items:
-    """What a source lists: one entry per image, pixels only when asked for."""
+    """The images of a source: one entry each, pixels only when asked for."""
 
     ids: list[str]
     labels: list[int]

@@ -110,7 +110,7 @@ class LabelFiles:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How a data set lies in its folder.
+    """The layout of a data set in its folder.
 
     Templates are paths below the root with `{split}`, `{domain}`, `{stem}` and `{ext}`
     (png, jpg or jpeg), each standing for part of one path element.

@@ -39,7 +39,7 @@ ACCELERATOR_TOGETHER = 64  # episodes that an accelerator works on at a time
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class BulkResult:
-    """What every episode came to."""
+    """The results of all episodes."""
 
     accuracy: Float[np.ndarray, " s"]  # of the queries, in [0, 1]
     log_likelihood: Float[np.ndarray, " s"]  # of the queries, mean in nats
@@ -138,7 +138,7 @@ def fine_tune_episodes(
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _Common:
-    """What all episodes have in common."""
+    """The networks and images that all episodes share."""
 
     source: SourceModel
     template: SourceModel  # with the new head

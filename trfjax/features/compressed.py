@@ -158,7 +158,7 @@ def _under(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Compression:
-    """What all pixels are compressed into."""
+    """The settings of a compression: what all pixels are compressed into."""
 
     atoms: Mapping[FeatureSpace, int]  # at most how many, by feature space
     moments: tuple[FeatureSpace, ...] = ()  # the spaces whose moments are kept

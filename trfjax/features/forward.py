@@ -29,7 +29,7 @@ class Batch(NamedTuple):
 
 
 class Values(NamedTuple):
-    """What the network says at some pixels."""
+    """The output of a network at some pixels."""
 
     features: dict[str, np.ndarray]  # space -> (n, d) float32
     predictions: np.ndarray  # (n,) int32

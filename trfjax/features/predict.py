@@ -22,7 +22,7 @@ from trfjax.numbers import as_count
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a network says of one image.
+    """The prediction of a network for one image.
 
     Attributes:
         image_id: which image.

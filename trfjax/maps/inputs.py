@@ -19,7 +19,7 @@ from trfjax.typing import ArrayInput
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Side:
-    """What a score reads of one side, and the class index of every pixel."""
+    """One side: what a score reads of it, and the class index of every pixel."""
 
     features: np.ndarray  # (b, h, w, d) maps, or (b, h, w) ids
     labels: Int[np.ndarray, "b h w"]  # -1 where a pixel counts for nothing

@@ -22,7 +22,7 @@ MEMORY = 2**31  # bytes of features that are kept in memory
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class MapArrays:
-    """What `transfer_map` and `pixel_map` take, and what the network predicts."""
+    """The arguments of `transfer_map` and `pixel_map`, and the predictions."""
 
     source_features: np.ndarray | None
     source_labels: Int[np.ndarray, "s i j"] | None

@@ -58,7 +58,7 @@ class SavedSource:
 
 
 class Seen:
-    """What one candidate sees on either side, extracted once, when it is needed."""
+    """The features of one candidate on either side, extracted once, when needed."""
 
     def __init__(
         self,

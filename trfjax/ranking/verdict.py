@@ -18,7 +18,7 @@ LEAST = 0.05  # of the labels, that an informative source explains
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What a ranking says of its first source, and how sure that is.
+    """The judgement on the first source of a ranking, and how sure it is.
 
     A source is informative when the lower end of the interval of the share that it
     explains is at least `least`. The lead is clear when the leader is informative and

@@ -12,7 +12,7 @@ from trfjax.typing import AnyArray, Features, Labels, Weights
 
 
 class AlignmentSums(NamedTuple):
-    """What two centred Gram matrices and their product need of features and labels."""
+    """Sums that two centred Gram matrices and their product are made of."""
 
     mean: Float[AnyArray, " d"]
     counts: Float[AnyArray, " c"]

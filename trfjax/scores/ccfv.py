@@ -84,6 +84,8 @@ def ccfv(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Compared:
+    """The score, and the tables it was computed from."""
+
     score: float
     tables: CcfvTables
 

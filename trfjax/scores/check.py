@@ -86,6 +86,8 @@ def _given_case(
 
 @dataclasses.dataclass(frozen=True)
 class _Battery:
+    """A score, a case, and the laws it is held to there."""
+
     spec: ScoreSpec
     case: Case
     rtol: float

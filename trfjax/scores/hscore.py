@@ -33,6 +33,8 @@ from trfjax.typing import IGNORE, AnyArray, ArrayInput, Count, Features, Labels,
 
 
 class _HScore(NamedTuple):
+    """The score, and the numerical rank of the features."""
+
     score: Float[Array, ""]
     rank: Int[Array, ""]
 

@@ -125,6 +125,8 @@ def logme(
 
 
 class _LogME(NamedTuple):
+    """The score, and the classes whose optimum is at an end of the search."""
+
     score: Float[Array, ""]
     present: Bool[Array, " c"]
     lowest: Bool[Array, " c"]  # the optimum is at that end of the search

@@ -181,6 +181,8 @@ def _standardised(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Ranked:
+    """The score, and the pairs it was computed from."""
+
     score: float
     pairs: RankedPairs
 

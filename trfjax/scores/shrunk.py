@@ -106,6 +106,8 @@ def shrunk_h_score(
 
 
 class _Shrunk(NamedTuple):
+    """The score, and the weight of the shrinkage target."""
+
     score: Float[Array, ""]
     intensity: Float[Array, ""]
 

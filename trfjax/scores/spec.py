@@ -27,7 +27,7 @@ Limits: TypeAlias = Callable[[Float[np.ndarray, " c"]], tuple[float, float]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Explained:
-    """How much of what there is above the floor a score is: 0 at the floor, at most 1.
+    """The share of what there is above the floor: 0 at the floor, at most 1.
 
     `share(score, class_shares)` returns it; `of` is the noun: "the label entropy".
     """

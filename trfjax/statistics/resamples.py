@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Resamples:
-    """How often every image counts: in each resample, and with each unit left out.
+    """Counts of every image: in each resample, and with each unit left out.
 
     A unit is an image or, where its images belong together, a patient.
     """

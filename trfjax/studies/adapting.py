@@ -26,7 +26,7 @@ from trfjax.trees import arrays_digest, flatten
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Adapting:
-    """What every method and seed of a measured adaptation shares."""
+    """The settings that all methods and seeds of a measured adaptation share."""
 
     source: TrainedModel
     source_data: Dataset

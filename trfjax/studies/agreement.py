@@ -15,7 +15,7 @@ from trfjax.transfer.empirical import MEASURES
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """What the scores of a ranking say of one measure of transfer."""
+    """The agreement of the scores of a ranking with one measure of transfer."""
 
     measure: str
     sources: int

@@ -31,7 +31,7 @@ VERSION = 1  # of how records are computed; part of their key
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """What is trained, what it is transferred to, and how."""
+    """The plan of the study: what is trained, transferred to what, and how."""
 
     sources: tuple[str, ...]  # names of problems
     targets: tuple[str, ...]

@@ -19,7 +19,7 @@ AUGMENT = Augment(flip=0.5, scale=0.25, brightness=0.2, contrast=0.2, saturation
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Setup:
-    """What the pairs of a study have in common."""
+    """The settings that the pairs of a study share."""
 
     root: str  # folder that holds camvid and pacs
     width: int  # base width of the networks

@@ -17,7 +17,7 @@ from trfjax.training.patients import over_patients
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Measured:
-    """What every source came to on one target."""
+    """The results of every source on one target."""
 
     target: str  # name of a problem
     sources: tuple[str, ...]  # names of problems

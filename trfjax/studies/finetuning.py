@@ -29,7 +29,7 @@ METHODS = (*MODES, "scratch", "otce", "weighted")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finetuning:
-    """What every seed of a measured fine-tuning shares."""
+    """The settings that all seeds of a measured fine-tuning share."""
 
     source: TrainedModel
     source_data: Dataset | None  # for the method otce

@@ -40,7 +40,7 @@ class CellRun:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MapQuality:
-    """How well one score, or baseline, predicts where fine-tuned networks are right."""
+    """The quality of one score, or baseline, as a map of where networks are right."""
 
     name: str
     correlation: Interval  # Spearman over cells, mean over runs

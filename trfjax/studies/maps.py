@@ -23,7 +23,7 @@ from trfjax.ranking.sources import Source
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class SourceMaps:
-    """What one source makes of the target, as maps."""
+    """The maps of one source on the target."""
 
     source: str
     target: str

@@ -30,7 +30,7 @@ class Opened:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Opening:
-    """What sources are opened for."""
+    """The target and the settings that sources are opened for."""
 
     target: DataSpec
     source_data: bool  # whether a score needs labelled images of the source

@@ -25,7 +25,7 @@ RECORDS = "records"  # the folder of them within the results
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Predicting:
-    """What every photograph of a run shares."""
+    """The settings that all photographs of a run share."""
 
     predictor: Predictor
     written: dict[str, Any]  # what is written of each, for the key

@@ -23,7 +23,7 @@ from trfjax.training.train import train
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Training:
-    """What a source network is trained on, and how."""
+    """The data and the recipe of a source network."""
 
     card: ModelCard
     data: Dataset

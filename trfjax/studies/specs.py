@@ -19,7 +19,7 @@ from trfjax.studies.outputs import kind_of, run_folders
 
 
 class DataSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What `load_dataset` is asked for, and how many images are drawn."""
+    """The arguments of `load_dataset`, and the number of images drawn."""
 
     name: str
     root: str | None = None

@@ -32,7 +32,7 @@ Measured = dict[str, dict[str, list[float]]]  # by source and measure, one per s
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Study:
-    """What is trained on what, and what it is to be transferred to."""
+    """The plan of a study: what is trained on what, and transferred to what."""
 
     sources: Mapping[str, DataSpec]
     target: DataSpec  # images the labelled few are drawn from
@@ -52,7 +52,7 @@ class Study:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a study found."""
+    """The findings of a study."""
 
     ranking: Ranking
     measured: Measured

@@ -38,7 +38,7 @@ class Draw:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Choosing:
-    """What is chosen from, and how the chosen images are learned."""
+    """The pool that is chosen from, and how the chosen images are learned."""
 
     pool: Dataset  # labels are looked at only once an image is chosen
     test: Dataset

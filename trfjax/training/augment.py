@@ -14,7 +14,7 @@ from trfjax.typing import IGNORE
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
-    """How much images are changed; 0 everywhere changes nothing."""
+    """The strength of every change of an image; 0 everywhere changes nothing."""
 
     flip: float = 0.5  # probability of a mirror image
     scale: float = 0.25  # zoom by a factor of 1/(1 + scale) to 1 + scale, then crop

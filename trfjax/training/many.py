@@ -37,7 +37,7 @@ OnStep = Callable[[int, list[float]], Any]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ManyResult:
-    """What `train_many` returns, in the order of the sources."""
+    """The result of `train_many`, in the order of the sources."""
 
     results: tuple[TrainResult, ...]  # a diverged one holds its last good network
     diverged: tuple[int | None, ...]  # the step that was not finite, from 1

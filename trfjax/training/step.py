@@ -39,7 +39,7 @@ class State:
 
 
 class Outcome(NamedTuple):
-    """What a loss returns beside its value."""
+    """The second result of a loss, beside its value."""
 
     stats: Any  # of batch norm, after the passes of the loss
     memory: Any
@@ -49,7 +49,7 @@ class Outcome(NamedTuple):
 
 @runtime_checkable
 class Rule(Protocol):
-    """What turns gradients into updates: any transformation of Optax is one."""
+    """A rule that turns gradients into updates: any transformation of Optax is one."""
 
     def init(self, params: PyTree, /) -> PyTree:
         """Return the state before the first step."""
@@ -77,7 +77,7 @@ After = Callable[[State, Any], Any]
 
 @dataclasses.dataclass(frozen=True)
 class Update:
-    """What one step does; static, compiled in.
+    """The static settings of one step, compiled in.
 
     Two that are equal share a compilation. So a loss with settings is a frozen
     dataclass with `__call__`, the rule is a value such as `AdamW`, and neither holds a

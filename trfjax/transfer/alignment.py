@@ -30,7 +30,7 @@ EVERY = 10  # steps between two of its looks
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Guiding:
-    """How step 1 is done; see `guided_finetune` for every field."""
+    """The settings of step 1; see `guided_finetune` for every field."""
 
     guide: Guide
     images: int
@@ -45,7 +45,7 @@ class Guiding:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Course:
-    """How step 1 went."""
+    """The course of step 1."""
 
     model: SourceModel
     seen: dict[str, list[float]]  # by step

@@ -31,7 +31,7 @@ SETTINGS = Settings(tolerance=1e-3, joint_tolerance=1e-4, max_iterations=200)
 
 @dataclasses.dataclass(frozen=True)
 class Guide:
-    """How features are aligned before fine-tuning; the defaults are as published."""
+    """The settings of an alignment; the defaults are as published."""
 
     steps: int = 100
     learning_rate: float = 1e-3
@@ -102,7 +102,7 @@ def default_guide(shots: Dataset) -> Guide:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Alignment:
-    """What the plan of one batch says; no derivatives."""
+    """The terms that the plan of one batch gives; no derivatives."""
 
     task_difference: Any  # W_T = H(Yt|Ys) in nats, within 0..log(target classes)
     domain_difference: Any  # W_D, mean squared distance under the plan

@@ -14,7 +14,7 @@ from trfjax.training.recipe import BatchNorm
 
 
 class Passes(NamedTuple):
-    """What the network returns for both sides, and its statistics after that."""
+    """The outputs for both sides, and the statistics of the network after that."""
 
     source: Output  # through the head of the source
     target: Output  # through the head of the target

@@ -33,7 +33,7 @@ FINETUNE = Recipe(steps=60, learning_rate=2e-3)  # chosen in docs/few_shot.md
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Finetuning:
-    """How the shots are learned; see `finetune` for every field."""
+    """The settings of fine-tuning; see `finetune` for every field."""
 
     mode: str = "full"
     recipe: Recipe = FINETUNE
@@ -53,7 +53,7 @@ class Finetuning:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Start:
-    """What fine-tuning begins with."""
+    """The network and the shots that fine-tuning begins with."""
 
     model: SourceModel  # with the head it is to have
     card: ModelCard

@@ -23,7 +23,7 @@ TOGETHER_ACCELERATOR = 2_000_000_000
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Transport:
-    """What is read off a plan between labelled clouds; a leading axis for batches."""
+    """The quantities read off a plan of labelled clouds; a leading axis for batches."""
 
     joint: Float[Array, "*k s t"]  # mass between source and target labels
     shares: Float[Array, "*k m s"]  # mass of every target point, by source label

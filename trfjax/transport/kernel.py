@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 
 class Reader(NamedTuple):
-    """What can be asked of a kernel K.
+    """The operations of a kernel K.
 
     `read(right, middle, *rows)` returns `left = K @ right` and
     `back = middle(left, *rows) @ K`, both in one pass; `squares(weights)` returns

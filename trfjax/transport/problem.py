@@ -36,7 +36,7 @@ class Problem:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Solution:
-    """What is read off the entropic plan; the plan itself is never returned.
+    """The quantities read off the entropic plan, which is never returned itself.
 
     Also the form of its own cotangent, whose integer fields hold nothing.
     """
@@ -56,7 +56,7 @@ class Solution:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """When the iteration stops, and how its work is cut up.
+    """The rule by which the iteration stops, and how its work is cut up.
 
     Attributes:
         solver: `"fast"` is ours; `"ott"` is the plain OTT-JAX Sinkhorn.

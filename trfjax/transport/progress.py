@@ -19,7 +19,7 @@ class Clouds(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What one read of the kernel tells of the plan."""
+    """The plan as one read of the kernel shows it."""
 
     u: Array  # (n,) scaling that makes the rows exact
     v: Array  # (m,) scaling of the columns

@@ -35,7 +35,7 @@ class Base(NamedTuple):
 
 
 class Resampled(NamedTuple):
-    """What is read off the plan of every weighting."""
+    """The quantities read off the plan of every weighting."""
 
     joint: Float[Array, "b s t"]
     marginal_error: Float[Array, " b"]

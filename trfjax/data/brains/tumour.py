@@ -15,7 +15,7 @@ _BRAIN = (Tissue.GM, Tissue.WM)
 
 @dataclasses.dataclass(frozen=True)
 class Tumour:
-    """Where a tumour sits and how large its parts are, in mm."""
+    """The place of a tumour and the size of its parts, in mm."""
 
     centre: tuple[float, float, float]
     stretch: tuple[float, float, float]  # of its three axes, about 1

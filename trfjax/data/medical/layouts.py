@@ -15,7 +15,7 @@ from trfjax.data.medical.tasks import TUMOUR, parts, union
 
 @dataclasses.dataclass(frozen=True)
 class VolumeLayout:
-    """How a folder of patients lies.
+    """The layout of a folder of patients.
 
     Templates are paths below the root with `{patient}`, `{modality}` and, where the
     patients lie in folders by institution, `{domain}`, each standing for part of one

@@ -13,7 +13,7 @@ Keep = Literal["task", "mask", "all"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Slicing:
-    """How volumes become images."""
+    """The rule by which volumes become images."""
 
     axis: Axis = "axial"  # that the slices lie across
     spacing: float | tuple[float, float, float] | None = None

@@ -12,7 +12,7 @@ Range = tuple[float, float]
 
 @dataclasses.dataclass(frozen=True)
 class City:
-    """How a city looks: lengths in metres, densities per 100 m or per view."""
+    """The looks of a city: lengths in metres, densities per 100 m or per view."""
 
     name: str
     # Surfaces, RGB of 0..255.

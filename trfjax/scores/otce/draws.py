@@ -42,7 +42,7 @@ Ground: TypeAlias = Callable[[Problem], tuple[Problem, Float[Array, " k"]]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """How instances are drawn, coupled and averaged: the options of `otce`."""
+    """The options of `otce`: how instances are drawn, coupled and averaged."""
 
     num_samples: int
     repeats: int

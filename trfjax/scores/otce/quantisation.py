@@ -36,7 +36,7 @@ ROUND = 64  # points are padded to a multiple of this
 
 
 class Draws(NamedTuple):
-    """How many draws there are, how many pixels each has, and the room for points."""
+    """The number of draws, the pixels of each, and the room for points."""
 
     number: int
     pixels: int
@@ -44,7 +44,7 @@ class Draws(NamedTuple):
 
 
 class Correction(NamedTuple):
-    """What has to be added to what the atoms of all pixels say."""
+    """The correction of what the atoms of all pixels say."""
 
     joint: Float[np.ndarray, "s t"]  # to the label joint; rows and columns sum to 0
     cost: float  # to the transported distance

@@ -36,7 +36,7 @@ class OtceDraws:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Quantisation:
-    """What became of the pixels when atoms took their place, and what it does."""
+    """The effect of atoms in the place of pixels."""
 
     effect: Any  # nats: the error that is left is hardly larger
     correction: Any  # (s, t) added to the label joint of the atoms
