@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -27,3 +29,9 @@ def missing_extra(package: str, extra: str) -> ImportError:
     return ImportError(
         f"{package} needs the {extra!r} extra: pip install 'trfjax[{extra}]'"
     )
+
+
+def perhaps(name: str, known: Iterable[str]) -> str:
+    """Return "; did you mean ...?" with the nearest of the known names, or nothing."""
+    near = difflib.get_close_matches(str(name), list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -415,7 +415,7 @@ def test_published_folders(tmp_path, capsys):
         ("- {name: a, modell: x}", "`modell`"),
         ("name: a", "not a list of sources"),
         ("[1", "not a list of sources"),
-        ("- name: a\n  modle: b\n", "Line 2: 'modle', did you mean 'model'?"),
+        ("- name: a\n  modle: b\n", "Line 2: 'modle'; did you mean 'model'?"),
         ("- {name: a, model: nix}", "source 'a': nix: no such file"),
         ("- {name: a, target_features: nix.safetensors}", "nix.safetensors: no such"),
     ],

@@ -13,7 +13,13 @@ from trfjax.training.augment import NONE, Augment
 from trfjax.training.losses import cross_entropy, dice_loss
 from trfjax.training.recipe import Recipe
 from trfjax.training.step import begin
-from trfjax.training.supervised import Batch, augmented, label_loss, supervised
+from trfjax.training.supervised import (
+    Batch,
+    LossWeights,
+    augmented,
+    label_loss,
+    supervised,
+)
 
 
 def batch(rng, side=16):
@@ -28,7 +34,7 @@ def batch(rng, side=16):
 def test_the_dice_loss_is_added_with_its_weight(rng):
     logits = jnp.asarray(rng.normal(size=(2, 16, 16, 2)), jnp.float32)
     part = jax.tree.map(jnp.asarray, batch(rng))
-    found = label_loss(logits, part, dice_weight=0.5)
+    found = label_loss(logits, part, LossWeights(dice=0.5))
     expected = cross_entropy(logits, part.labels) + 0.5 * dice_loss(logits, part.labels)
     assert float(found) == pytest.approx(float(expected), rel=1e-6)
     assert float(label_loss(logits, part)) == pytest.approx(

@@ -92,7 +92,7 @@ class Structured(Method):
         key: PRNGKeyArray,
     ) -> tuple[Array, Outcome]:
         """Return the loss of the network; the discriminators are constants."""
-        need = len(self.weights) > 1 and not setting.aux_weight
+        need = len(self.weights) > 1 and not setting.weights.aux
         if need:
             raise ValueError(
                 "aux_weight: 0, and the weights name more than one level. Use a recipe "

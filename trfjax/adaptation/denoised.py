@@ -182,7 +182,7 @@ class Denoised(Method):
             images,
             jnp.concatenate([weak, strong]),
             policy=self.batch_norm,
-            aux=setting.aux_weight > 0,
+            aux=setting.weights.aux > 0,
             key=key_drop,
         )
         n = len(weak)

@@ -20,7 +20,7 @@ from trfjax.state import ModelCard, SourceModel, apply
 from trfjax.training.augment import Augment
 from trfjax.training.recipe import Recipe, optimiser
 from trfjax.training.step import Outcome, Rule, Seen, State, Update, begin
-from trfjax.training.supervised import Batch
+from trfjax.training.supervised import Batch, LossWeights
 
 NETWORK = "network"  # its parameters among those that the rule moves
 
@@ -42,8 +42,7 @@ class Setting:
     parts: tuple[tuple[str, nnx.GraphDef[Any]], ...]  # of heads and discriminators
     augment: Augment
     steps: int
-    aux_weight: float
-    dice_weight: float
+    weights: LossWeights  # of the source's loss
 
     def network(self, params: PyTree, stats: PyTree) -> SourceModel:
         """Return the network of a step."""
@@ -180,8 +179,7 @@ def compose(
         parts=tuple((name, part.graphdef) for name, part in sorted(parts.items())),
         augment=recipe.augment,
         steps=recipe.steps,
-        aux_weight=recipe.aux_weight,
-        dice_weight=recipe.dice_weight,
+        weights=LossWeights.of(recipe),
     )
 
     heads = {name: part.params for name, part in begun.heads.items()}

@@ -31,8 +31,7 @@ class SourceOnly(Method):
         plain = Supervised(
             graphdef=setting.graphdef,
             augment=setting.augment,
-            aux_weight=setting.aux_weight,
-            dice_weight=setting.dice_weight,
+            weights=setting.weights,
             batch_norm="frozen" if self.batch_norm == "frozen" else "adapt",
         )
         return plain(params[NETWORK], state, batch.source, key)

@@ -13,7 +13,7 @@ from trfjax.adaptation.domains import pass_domains
 from trfjax.adaptation.method import Method, Pair, Setting
 from trfjax.state import Output
 from trfjax.training.step import Outcome, State
-from trfjax.training.supervised import Batch, augmented, label_loss
+from trfjax.training.supervised import Batch, augmented, output_loss
 
 
 class View(NamedTuple):
@@ -45,7 +45,7 @@ def view(
         images,
         target_images,
         policy=method.batch_norm,
-        aux=setting.aux_weight > 0,
+        aux=setting.weights.aux > 0,
         key=key_drop,
     )
     return View(source, target, source_batch, target_batch, stats)
@@ -53,11 +53,7 @@ def view(
 
 def source_loss(setting: Setting, seen: View) -> Float[Array, ""]:
     """Return the loss of `train` on the source, with that of auxiliary logits."""
-    batch, dice = seen.source_batch, setting.dice_weight
-    total = label_loss(seen.source.logits, batch, dice_weight=dice)
-    for logits in seen.source.aux:
-        total += setting.aux_weight * label_loss(logits, batch, dice_weight=dice)
-    return total
+    return output_loss(seen.source, seen.source_batch, setting.weights)
 
 
 def summed(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import io
 import os
@@ -22,6 +21,7 @@ from trfjax.cli.commands import COMMANDS
 from trfjax.cli.common import common
 from trfjax.cli.options import check_options, refusal
 from trfjax.cli.streams import neutral_streams
+from trfjax.errors import perhaps
 from trfjax.files import user_folder
 from trfjax.reading import read_yaml
 
@@ -84,8 +84,7 @@ def _run(argv: list[str]) -> int:
         return 0
     name, *rest = argv
     if name not in COMMANDS:
-        matches = difflib.get_close_matches(name, COMMANDS, 1)
-        hint = f"; did you mean {matches[0]!r}?" if matches else ""
+        hint = perhaps(name, COMMANDS)
         print(
             f"trfjax: unknown command {name!r}{hint}\n\n{overview()}", file=sys.stderr
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from trfjax.data.labels import NO_LABELS
+from trfjax.errors import perhaps
 from trfjax.features.compressed import CompressedSet, Compression, compress_images
 from trfjax.features.featureset import FeatureSet
 from trfjax.ranking.plan import Plan
@@ -156,9 +156,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     """
     for key in options:
         if key not in OPTIONS:
-            near = difflib.get_close_matches(str(key), OPTIONS, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(
                 f"options: {key!r} of source {name!r} is none of "
-                f"{', '.join(OPTIONS)}{hint}"
+                f"{', '.join(OPTIONS)}{perhaps(key, OPTIONS)}"
             )

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
+from trfjax.errors import perhaps
 from trfjax.numbers import as_count, as_real, as_seed
 from trfjax.scores import SCORES, score_named
 from trfjax.scores.spec import ScoreSpec
@@ -108,6 +109,7 @@ def check_metrics(metrics: Sequence[str]) -> tuple[str, ...]:
         if name.partition("@")[0] not in SCORES:
             raise ValueError(
                 f"metrics: {name!r} is not a score; available: {', '.join(SCORES)}"
+                f"{perhaps(name, SCORES)}"
             )
         score_named(name)
     return tuple(metrics)

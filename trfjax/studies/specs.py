@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from msgspec.structs import fields
 
 from trfjax.data import load_dataset
 from trfjax.data.dataset import Dataset
-from trfjax.errors import DataError
+from trfjax.errors import DataError, perhaps
 from trfjax.reading import read_lines, read_yaml
 from trfjax.studies.outputs import kind_of, run_folders
 
@@ -164,6 +163,5 @@ def _typo(path: Path, problem: str) -> str:
     key, line = found[1], re.compile(rf"[\s\-{{,]*{re.escape(found[1])}\s*:")
     lines = (i for i, text in enumerate(read_lines(path), start=1) if line.match(text))
     known = [f.name for kind in (SourceSpec, DataSpec) for f in fields(kind)]
-    near = difflib.get_close_matches(key, known, 1)
-    hint = f", did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}."
+    hint = perhaps(key, known) or f"; known: {', '.join(known)}."
     return f" Line {next(lines, '?')}: {key!r}{hint}"

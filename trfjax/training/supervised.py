@@ -9,7 +9,7 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from trfjax.state import SourceModel
+from trfjax.state import Output, SourceModel
 from trfjax.training.augment import Augment, augment
 from trfjax.training.evaluate import standardise
 from trfjax.training.losses import cross_entropy, dice_loss, fit_labels
@@ -31,13 +31,25 @@ class Batch:
 
 
 @dataclasses.dataclass(frozen=True)
+class LossWeights:
+    """Weights of what is added to the cross-entropy of a network (static)."""
+
+    aux: float = 0.0  # of the same loss on auxiliary logits
+    dice: float = 0.0  # of the Dice loss
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> LossWeights:
+        """Return those of a recipe."""
+        return cls(aux=recipe.aux_weight, dice=recipe.dice_weight)
+
+
+@dataclasses.dataclass(frozen=True)
 class Supervised:
     """The loss of augmented images, with its static settings."""
 
     graphdef: nnx.GraphDef[Any]
     augment: Augment
-    aux_weight: float  # of the same loss on auxiliary logits
-    dice_weight: float  # of the Dice loss beside the cross-entropy
+    weights: LossWeights
     batch_norm: BatchNorm
 
     def __call__(
@@ -50,14 +62,10 @@ class Supervised:
             SourceModel(params, state.stats, self.graphdef),
             images,
             batch_norm=self.batch_norm,
-            aux=self.aux_weight > 0,
+            aux=self.weights.aux > 0,
             key=key_drop,
         )
-        total = label_loss(output.logits, batch, dice_weight=self.dice_weight)
-        for logits in output.aux:
-            total += self.aux_weight * label_loss(
-                logits, batch, dice_weight=self.dice_weight
-            )
+        total = output_loss(output, batch, self.weights)
         return total, Outcome(stats=stats, memory=state.memory, seen={})
 
 
@@ -77,8 +85,7 @@ def supervised(
     loss = Supervised(
         graphdef=graphdef,
         augment=recipe.augment,
-        aux_weight=recipe.aux_weight,
-        dice_weight=recipe.dice_weight,
+        weights=LossWeights.of(recipe),
         batch_norm=recipe.batch_norm,
     )
     return Update(loss, optimiser(recipe, trainable=trainable))
@@ -107,26 +114,42 @@ def augmented(
     return standardise(pixels, batch.scale), moved
 
 
+def output_loss(output: Output, batch: Batch, weights: LossWeights) -> Float[Array, ""]:
+    """Return the loss of the logits, and of the auxiliary ones where there are some.
+
+    Args:
+        output: of the network.
+        batch: its labels and how they count.
+        weights: of what is added (static).
+    """
+    total = label_loss(output.logits, batch, weights)
+    for logits in output.aux:
+        total += weights.aux * label_loss(logits, batch, weights)
+    return total
+
+
 def label_loss(
-    logits: Float[Array, "b ... k"], batch: Batch, *, dice_weight: float = 0.0
+    logits: Float[Array, "b ... k"],
+    batch: Batch,
+    weights: LossWeights = LossWeights(),
 ) -> Float[Array, ""]:
-    """Return the mean cross-entropy of a batch, in nats, and the Dice loss beside it.
+    """Return the mean cross-entropy of a batch, in nats, and what is added to it.
 
     Args:
         logits: of the batch.
-        batch: its labels and how they count; its images are not used. Weights are those
-            of the cross-entropy only.
-        dice_weight: of the Dice loss (static); 0 leaves it out.
+        batch: its labels and how they count; its images are not used. Its weights are
+            those of the cross-entropy only.
+        weights: of what is added (static); 0 leaves a term out.
     """
-    weights = batch.label_weights
+    pixels = batch.label_weights
     labels = fit_labels(batch.labels, logits)
     loss = cross_entropy(
         logits,
         labels,
         ignore=batch.ignore,
         class_weights=batch.class_weights,
-        weights=None if weights is None else fit_labels(weights, logits),
+        weights=None if pixels is None else fit_labels(pixels, logits),
     )
-    if dice_weight > 0:
-        loss += dice_weight * dice_loss(logits, labels, ignore=batch.ignore)
+    if weights.dice > 0:
+        loss += weights.dice * dice_loss(logits, labels, ignore=batch.ignore)
     return loss
