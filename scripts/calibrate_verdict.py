@@ -214,14 +214,28 @@ def written(
 ) -> str:
     """Return the page."""
     rows = [
-        [task, kind, shots, c.judged, *(
-            f"{100 * value / max(c.judged, 1):.1f}"
-            for value in (c.clear, c.false, c.none_informative, c.covered)
-        )]
+        [
+            task,
+            kind,
+            shots,
+            c.judged,
+            *(
+                f"{100 * value / max(c.judged, 1):.1f}"
+                for value in (c.clear, c.false, c.none_informative, c.covered)
+            ),
+        ]
         for (task, kind, shots), c in counts.items()
-    ]  # fmt: skip
-    head = ["task", "sources", "images", "judged", "clear lead", "false",
-            "none informative", "interval covers"]  # fmt: skip
+    ]
+    head = [
+        "task",
+        "sources",
+        "images",
+        "judged",
+        "clear lead",
+        "false",
+        "none informative",
+        "interval covers",
+    ]
     truths = {task: nce_of_tables(tables[task].sum(axis=1)) for task in TASKS}
     columns = [f"{task}, {n} images" for task in TASKS for n in config.shots]
     lines = [

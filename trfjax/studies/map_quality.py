@@ -83,10 +83,13 @@ def maps_before(
     for metric in metrics:
         paired = mapped_score(metric, pixels=False).two_sided
         arrays = map_arrays(
-            model, shots, metric=metric, progress=False,
+            model,
+            shots,
+            metric=metric,
+            progress=False,
             source_data=source_data if paired else None,
             num_source_classes=source_data.num_classes,
-        )  # fmt: skip
+        )
         cells = transfer_map(
             *arrays.arrays, metric=metric, **options, **arrays.settings
         )

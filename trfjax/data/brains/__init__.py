@@ -115,10 +115,15 @@ def invented_brains(
         groups=tuple(names[view.patient] for view, _ in places),
         unit="patient",
         fingerprint=digest(
-            f"brains-v{VERSION}", ids, label_map.names,
-            sorted((label_map.ids or {}).items()), side, repeat, seed,
+            f"brains-v{VERSION}",
+            ids,
+            label_map.names,
+            sorted((label_map.ids or {}).items()),
+            side,
+            repeat,
+            seed,
         ),
-    )  # fmt: skip
+    )
 
 
 def _side(size: tuple[int, int]) -> int:

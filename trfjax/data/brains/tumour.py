@@ -36,8 +36,10 @@ class Tumour:
         side = rng.choice([-1.0, 1.0])
         while True:
             centre = (
-                side * rng.uniform(16, 46), rng.uniform(-56, 52), rng.uniform(-2, 36),
-            )  # fmt: skip
+                side * rng.uniform(16, 46),
+                rng.uniform(-56, 52),
+                rng.uniform(-2, 36),
+            )
             x, y, z = (np.full(1, c, np.float32) for c in centre)
             if radius(head, (x, y, z))[0] < 0.72:
                 break
