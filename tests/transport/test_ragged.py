@@ -49,3 +49,35 @@ def test_each_problem_equals_its_reference_wherever_its_padding_stands():
     # The marginals may be wrong by 1e-3 in all.
     np.testing.assert_allclose(found.joint, joints, atol=5e-4)
     assert np.abs(found.shares.sum(axis=2) - np.stack(columns)).sum(axis=1).max() < 1e-3
+
+
+def test_potentials_stand_where_their_points_stood():
+    """Of problems of two sizes: the plan that they make has the right marginals."""
+    problems = []
+    for seed, (n, m) in enumerate([(40, 30), (100, 20)]):
+        x, ys, y, yt = labelled_clouds(seed, n, m, probs=True)
+        rng = np.random.default_rng(seed)
+        left, right = (np.sort(rng.permutation(SHAPE)[:k]) for k in (n, m))
+        parts = (
+            x,
+            y,
+            np.full(n, 1 / n),
+            np.full(m, 1 / m),
+            np.eye(4)[ys],
+            np.eye(3)[yt],
+        )
+        places = (left, right) * 3
+        problems.append([padded(p, w) for p, w in zip(parts, places, strict=True)])
+    arrays = [np.stack(part) for part in zip(*problems, strict=True)]
+    found = couple_ragged(Problem(*map(jnp.asarray, arrays)), epsilon=0.1)
+    x, y, a, b, *_ = (part.astype(float) for part in arrays)
+    for k in range(2):
+        centred = x[k] - a[k] @ x[k], y[k] - b[k] @ y[k]
+        logs = 20 * centred[0] @ centred[1].T
+        logs += np.asarray(found.log_scale[k])[:, None] + np.asarray(
+            found.log_offset[k]
+        )
+        plan = np.exp(logs)
+        assert np.abs(plan.sum(axis=1) - a[k]).sum() < 1e-3  # the tolerance
+        assert np.abs(plan.sum(axis=0) - b[k]).sum() < 1e-3
+        assert not plan[a[k] == 0].any() and not plan[:, b[k] == 0].any()

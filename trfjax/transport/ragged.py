@@ -34,7 +34,8 @@ def couple_ragged(
         settings: when to stop.
 
     Returns:
-        What `couple_many` returns, in the order given; padding has no shares.
+        What `couple_many` returns, in the order given; padding has no shares, and
+        potentials of minus infinity.
     """
     kept = [
         np.asarray(w) > 0 for w in (problems.source_weights, problems.target_weights)
@@ -64,7 +65,7 @@ def _solve_group(
     epsilon: Array | float,
     settings: Settings | None,
 ) -> Transport:
-    """Solve the problems of one size; their shares stand where the points stood."""
+    """Solve the problems of one size; what is of points stands where they stood."""
 
     def some(name: str) -> Array:
         rows = order[0] if name in SOURCE else order[1]
@@ -72,10 +73,20 @@ def _solve_group(
 
     smaller = Problem(**{f.name: some(f.name) for f in dataclasses.fields(problems)})
     found = _couple_many(smaller, jnp.asarray(epsilon), settings)
-    count, m = len(group), problems.target.shape[1]
-    shares = jnp.zeros((count, m, found.shares.shape[2]), found.shares.dtype)
-    place = np.arange(count)[:, None], order[1]
-    return dataclasses.replace(found, shares=shares.at[place].set(found.shares))
+    n, m = problems.source.shape[1], problems.target.shape[1]
+    return dataclasses.replace(
+        found,
+        shares=_placed(found.shares, order[1], m, 0.0),
+        log_scale=_placed(found.log_scale, order[0], n, -jnp.inf),
+        log_offset=_placed(found.log_offset, order[1], m, -jnp.inf),
+    )
+
+
+def _placed(values: Array, places: np.ndarray, length: int, fill: float) -> Array:
+    """Return values `(k, p, ...)` at their places among so many, the others filled."""
+    shape = (len(values), length, *values.shape[2:])
+    rows = np.arange(len(values))[:, None]
+    return jnp.full(shape, fill, values.dtype).at[rows, places].set(values)
 
 
 @functools.partial(jax.jit, static_argnames=("settings",))
