@@ -177,7 +177,9 @@ def test_bad_input_is_refused(change, message):
 
 
 def test_many_images_share_the_room_for_finer_atoms():
-    assert Compressor(20, 3).fine == 512
+    assert Compressor(1, 3).fine == 512
+    assert Compressor(2, 3).fine == 256  # all together as many as there shall be
+    assert Compressor(20, 3).fine == 128
     assert Compressor(1000, 3).fine == 65
     assert Compressor(100_000, 3).fine == 32
 

@@ -68,7 +68,7 @@ class Atoms:
         flat = self.counts.reshape(len(self.counts), -1)
         found = np.asarray(multiplicities, np.float32) @ flat
         total = found.sum(axis=-1, keepdims=True, dtype=np.float64)
-        found = found / np.where(total > 0, total, 1)
+        found /= np.where(total > 0, total, 1).astype(np.float32)
         return found.reshape(*found.shape[:-1], *self.counts.shape[1:])
 
     def mean_scatter(

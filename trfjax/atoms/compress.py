@@ -9,7 +9,7 @@ import numpy as np
 
 from trfjax.arrays import as_float, as_labels, index_labels, row_weights
 from trfjax.atoms.atoms import Atoms
-from trfjax.atoms.groups import weighted_means
+from trfjax.atoms.groups import renumbered, weighted_means
 from trfjax.atoms.join import Cells, join
 from trfjax.atoms.sample import Reservoir, Sample
 from trfjax.atoms.search import centres_of, nearest_of
@@ -19,6 +19,7 @@ from trfjax.typing import IGNORE, ArrayInput
 ATOMS = 512
 FINE = 65_536  # finer atoms of all images together, which bounds the memory
 FINE_LEAST = 32  # finer atoms of an image at least
+FINE_EACH = 128  # and at most, unless the images are so few that they need more
 SAMPLE = 8  # pixels an image gives to the search, for every atom
 STEPS = 4  # Lloyd steps within an image
 EACH = 32  # pixels of an image for every finer atom; the search costs their square
@@ -96,7 +97,8 @@ class Compressor:
         if not isinstance(atoms, int) or isinstance(atoms, bool) or atoms < 1:
             raise ValueError(f"atoms: {atoms!r} is not a positive int")
         self.atoms, self.seed, self.num_classes = atoms, seed, num_classes
-        self.fine = min(atoms, max(FINE_LEAST, FINE // max(images, 1)))
+        few = min(FINE_EACH, FINE // max(images, 1))
+        self.fine = min(atoms, max(FINE_LEAST, few, atoms // max(images, 1)))
         # A single image is all there is: it is given as many as there shall be.
         self.least = self.fine if images == 1 else min(self.fine, FINE_LEAST)
         self.finer = 0  # finer atoms so far
@@ -116,10 +118,11 @@ class Compressor:
             return
         features = np.asarray(as_float("features", features), np.float32)
         index, distance, centres = self._assigned(features, number)
-        used, index = np.unique(index, return_inverse=True)
+        used, index = renumbered(index, len(centres))
         place = np.full(len(labels), number, np.int32)
         self.sample.add(Sample(features, labels, index + self.finer, place))
-        held, cell = np.unique(index * self.num_classes + labels, return_inverse=True)
+        cells = len(used) * self.num_classes
+        held, cell = renumbered(index * self.num_classes + labels, cells)
         count = np.bincount(cell).astype(np.float64)
         mean = weighted_means(features, np.ones(len(labels)), cell, len(held))
         atom, label = np.divmod(held, self.num_classes)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from trfjax.atoms.groups import weighted_sums
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Moments:
@@ -47,11 +49,7 @@ def moments_of(features: np.ndarray, labels: np.ndarray, num_classes: int) -> Mo
     """Return the moments of one image, `(n, d)` and `(n,)`; there may be no pixel."""
     exact = np.asarray(features, np.float64)
     counts = np.bincount(labels, minlength=num_classes).astype(np.float64)
-    sums = np.stack(
-        [np.bincount(labels, column, num_classes) for column in exact.T],
-        axis=1,
-        dtype=np.float64,  # without a pixel they would be integers
-    )
+    sums = weighted_sums(exact, np.ones(len(labels)), labels, num_classes)
     return Moments(counts[None], sums[None], (exact.T @ exact)[None])
 
 

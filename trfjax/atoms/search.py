@@ -6,7 +6,8 @@ import numpy as np
 
 from trfjax.atoms.kmeans import BLOCK, kmeans, nearest
 
-FEW, MANY = 4 * BLOCK, 32 * BLOCK  # rows of a program; padding costs next to no time
+# Rows of a program; those that are not used cost next to no time.
+FEW, SOME, MANY = BLOCK // 2, 4 * BLOCK, 32 * BLOCK
 
 
 def centres_of(
@@ -42,7 +43,10 @@ def nearest_of(
 
 def _room(n: int) -> int:
     """Return how many rows there is room for."""
-    return FEW if n <= FEW else -(-n // MANY) * MANY
+    for room in (FEW, SOME):
+        if n <= room:
+            return room
+    return -(-n // MANY) * MANY
 
 
 def _filled(rows: np.ndarray, room: int) -> np.ndarray:

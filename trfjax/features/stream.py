@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trfjax.data.dataset import Dataset
-from trfjax.features.forward import check_finite, forward, values_at
+from trfjax.features.forward import check_finite, forward, values_of_image
 from trfjax.features.predictor import Predictor, as_predictor
 from trfjax.features.request import checked_spaces
 
@@ -72,10 +72,8 @@ def stream(
     for batch in batches:
         for place, index in enumerate(batch.indices):
             label = batch.labels[place]
-            row, column = np.nonzero(label != dataset.ignore)
-            coordinates = np.column_stack([np.full(len(row), place), row, column])
-            size = np.asarray(label.shape)
-            values = values_at(batch.maps, coordinates, size, spaces)
-            check_finite(predictor, dataset, values, np.full(len(row), index))
-            labels = label[row, column].astype(np.int32)
+            valid = label != dataset.ignore
+            values = values_of_image(batch.maps, place, valid, spaces)
+            labels = label[valid].astype(np.int32)
+            check_finite(predictor, dataset, values, np.full(len(labels), index))
             yield ImageRows(values.features, labels, values.predictions, index)

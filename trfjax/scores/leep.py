@@ -21,8 +21,6 @@ from trfjax.scores.sums import PART, is_many
 from trfjax.simplex import check_probs, half_step
 from trfjax.typing import IGNORE, ArrayInput, Count, Labels, Probs, Weights
 
-TOGETHER = 16  # resamples worked on at a time
-
 
 @usual_promotion
 def leep(
@@ -149,18 +147,19 @@ def leep_of_atoms(
     Returns:
         NaN for a resample without a pixel.
     """
-    probs = atoms.means.astype(np.float64)
-    found = []
-    for start in range(0, len(multiplicities), TOGETHER):
-        mass = atoms.histograms(multiplicities[start : start + TOGETHER])
-        mass = mass.astype(np.float64)  # (b, m, y)
-        joint = np.einsum("bmy,myz->byz", mass, probs)
-        explained = np.einsum("byz,myz->bmy", _given(joint), probs)
-        terms = mass * np.log(np.where(mass > 0, explained, 1))
-        total = mass.sum(axis=(1, 2))
-        sums = terms.sum(axis=(1, 2))
-        found.append(np.where(total > 0, sums / np.where(total > 0, total, 1), np.nan))
-    return np.concatenate(found)
+    many = np.asarray(multiplicities, np.float64)
+    counts = atoms.counts.astype(np.float64)  # (i, m, y)
+    total, terms = many @ counts.sum(axis=(1, 2)), np.zeros(len(many))
+    joints = np.einsum("imy,myz->iyz", counts, atoms.means, optimize=True)
+    given = _given(np.tensordot(many, joints, axes=1))  # (b, y, z)
+    for label in range(atoms.num_classes):
+        held = counts[:, :, label].any(axis=0)
+        mass, probs = counts[:, held, label], atoms.means[held, label].astype(float)
+        explained = given[:, label] @ probs.T  # (b, atoms)
+        # Only where no image of the resample has the pixel is nothing explained.
+        logs = np.log(np.where(explained > 0, explained, 1))
+        terms += np.sum(many * (logs @ mass.T), axis=1)
+    return np.where(total > 0, terms / np.where(total > 0, total, 1), np.nan)
 
 
 def label_joint(

@@ -28,8 +28,9 @@ def spectrum_of(
     values, turned = values[kept][::-1], (sums @ vectors[:, kept])[:, ::-1]
     along = turned**2 / values
     rest = np.maximum(counts - along.sum(axis=1), 0)
-    room = len(kept) - len(values)  # one shape for all
-    return np.pad(values, (0, room)), np.pad(along, ((0, 0), (0, room))), rest
+    room = np.zeros((1 + len(along), len(kept)))  # one shape for all
+    room[0, : len(values)], room[1:, : len(values)] = values, along
+    return room[0], room[1:], rest
 
 
 def logme_of_moments(
