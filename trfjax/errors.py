@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,27 @@ class DataError(ValueError):
         super().__init__(f"{path}: {problem}")
         self.path = Path(path)
         self.problem = problem
+
+
+class WriteError(OSError):
+    """A file that cannot be written; `filename` says which, the message what to do."""
+
+    def __init__(self, path: str | Path, error: OSError) -> None:
+        number, reason = error.errno or 0, error.strerror or str(error)
+        super().__init__(number, f"{reason}. {remedy(number)}", str(path))
+
+
+def remedy(number: int) -> str:
+    """Return what to do about an error number of the system."""
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        todo = "Make room on the disk"
+    elif number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        todo = "Check its permissions"
+    elif number in (errno.EEXIST, errno.ENOTDIR):
+        todo = "Remove the file that stands where a folder must be"
+    else:
+        todo = "Check the disk"
+    return f"{todo}, or write elsewhere; what was finished before is kept."
 
 
 class DataWarning(UserWarning):

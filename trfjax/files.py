@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from trfjax.errors import DataError
+from trfjax.errors import DataError, WriteError
 from trfjax.npy import MAX_BYTES, read_npz, refuse_other
 from trfjax.reading import (
     MAX_TEXT,
@@ -53,7 +54,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     The file gets the permissions that the user's umask leaves.
 
     Raises:
-        OSError: the system cannot write; it names the file.
+        WriteError: the system cannot write there.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.tmp{path.suffix}")
@@ -65,12 +66,12 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
         _sync(path.parent)
     except OSError as error:
-        if error.filename is None or str(error.filename) == str(temporary):
-            reason = error.strerror or str(error)
-            raise OSError(error.errno or 0, reason, str(path)) from error
+        if error.filename in (None, str(temporary), str(path.parent)):
+            raise WriteError(path, error) from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            temporary.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:
@@ -152,7 +153,8 @@ def write_arrays(
         try:
             save_file(plain, temporary, metadata={HEADER: text})
         except SafetensorError as error:  # the disk, as its Rust sees it
-            raise OSError(str(error)) from error
+            found = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(found[1]) if found else 0, str(error)) from error
 
 
 def read_arrays(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -11,8 +11,9 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
-from trfjax.errors import DataError
+from trfjax.errors import DataError, WriteError
 
 log = logging.getLogger("trfjax")
 
@@ -34,14 +35,14 @@ def locked(folder: str | Path, option: str = "out") -> Iterator[Path]:
 
     Raises:
         DataError: another process or thread is writing there.
+        WriteError: the system cannot write there.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     held: set[Path] = _held.__dict__.setdefault("folders", set())
     if (place := folder.resolve()) in held:
         yield folder
         return
-    with open(folder / LOCK, "a+", encoding="utf-8") as opened:
+    with _opened(folder) as opened:
         if not _take(opened.fileno()):
             opened.seek(0)
             raise DataError(
@@ -49,15 +50,32 @@ def locked(folder: str | Path, option: str = "out") -> Iterator[Path]:
                 f"another run ({opened.read(200).strip()}) is writing here. Wait, stop "
                 f"it, or choose another {option}.",
             )
-        opened.truncate(0)
-        started = time.strftime("%Y-%m-%d %H:%M")
-        opened.write(f"process {os.getpid()} on {socket.gethostname()}, {started}\n")
-        opened.flush()
+        _sign(opened, folder)
         held.add(place)
         try:
             yield folder
         finally:
             held.discard(place)
+
+
+def _opened(folder: Path) -> IO[str]:
+    """Open the file that is locked."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return open(folder / LOCK, "a+", encoding="utf-8")
+    except OSError as error:
+        raise WriteError(folder, error) from error
+
+
+def _sign(opened: IO[str], folder: Path) -> None:
+    """Write down who holds the lock."""
+    started = time.strftime("%Y-%m-%d %H:%M")
+    try:
+        opened.truncate(0)
+        opened.write(f"process {os.getpid()} on {socket.gethostname()}, {started}\n")
+        opened.flush()
+    except OSError as error:
+        raise WriteError(folder / LOCK, error) from error
 
 
 def _take(handle: int) -> bool:

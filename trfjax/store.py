@@ -29,6 +29,7 @@ from trfjax.files import (
     write_arrays,
     write_json,
 )
+from trfjax.reading import unreadable
 
 log = logging.getLogger("trfjax")
 
@@ -218,5 +219,8 @@ def file_name(name: str) -> str:
 
 
 def _sha256(path: Path) -> str:
-    with open(path, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    try:
+        with open(path, "rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise unreadable(path, error) from error

@@ -269,7 +269,7 @@ def test_a_measured_source_must_be_ranked(tmp_path):
 
 def test_a_path_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("kept")
-    with pytest.raises(OSError, match=r"the report cannot be written here .*r\.html"):
+    with pytest.raises(OSError, match=r"stands where a folder must be.*r\.html"):
         report(make_ranking(("otce",)), tmp_path / "file" / "r.html")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

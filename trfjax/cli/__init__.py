@@ -21,7 +21,7 @@ from trfjax.cli.commands import COMMANDS
 from trfjax.cli.common import common
 from trfjax.cli.options import check_options, refusal
 from trfjax.cli.streams import neutral_streams
-from trfjax.errors import perhaps
+from trfjax.errors import WriteError, perhaps, remedy
 from trfjax.files import user_folder
 from trfjax.reading import read_yaml
 
@@ -161,7 +161,8 @@ def _no_platform() -> str:
 def _message(error: BaseException) -> str:
     """Return what went wrong, in the words of the command line."""
     if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
+        todo = "" if isinstance(error, WriteError) else f". {remedy(error.errno or 0)}"
+        return f"{error.filename}: {error.strerror}{todo}"
     if isinstance(error, KeyError):
         return f"{type(error).__name__}: {error}"
     # What Python calls `root=`, the command line calls `--root`.

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from trfjax.data.dataset import Dataset
-from trfjax.errors import ScoreWarning
+from trfjax.errors import ScoreWarning, WriteError
 from trfjax.ranking.cell import Cell, cell_of
 from trfjax.ranking.drawn import score_drawn
 from trfjax.ranking.floor import judged
@@ -51,6 +51,8 @@ class Run:
             # A user's network may raise anything at all: it is listed, others go on.
             try:
                 cell = self._cell(spec, seen)
+            except WriteError:  # of the results: no other score could be kept
+                raise
             except Exception as error:
                 if self.strict:
                     raise

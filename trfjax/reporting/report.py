@@ -46,7 +46,7 @@ def report(
 
     Raises:
         ValueError: measurements of a source that is not in the ranking.
-        OSError: a path that cannot be written; what was there stays.
+        WriteError: a path that cannot be written; what was there stays.
     """
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     html = jinja2.Environment(
@@ -71,13 +71,8 @@ def report(
         maps=maps,
         **_figures(ranking),
     )
-    path = Path(path)
-    try:
-        write_text(path, text)
-    except OSError as error:
-        reason = f"the report cannot be written here ({error.strerror})"
-        raise type(error)(error.errno, reason, str(path)) from error
-    return path
+    write_text(path, text)
+    return Path(path)
 
 
 def write_results(ranking: Ranking, folder: Path, **parts: Any) -> Path:
