@@ -136,12 +136,12 @@ def test_saved_maps_are_rows(tmp_path, rng):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"logits": np.zeros((2, 4, 4, 5)), "labels": np.zeros((2, 4))}, "rows"),
+        ({"logits": np.zeros((2, 4, 4, 5)), "labels": np.zeros((2, 4))}, "expected id"),
         ({"logits": np.zeros((2, 5, 4, 4)), "labels": np.zeros((2, 4, 4))},
          "first axes"),
         ({"logits": np.zeros((6, 5, 1, 1)), "labels": np.zeros(6)}, r"\(n, d\) rows"),
         ({"logits": np.zeros(6), "labels": np.zeros(6)}, r"\(n, d\) rows"),
-        ({"logits": np.zeros((6, 2)), "labels": np.array(3)}, "first axes"),
+        ({"logits": np.zeros((6, 2)), "labels": np.array(3)}, "expected ids"),
         ({"labels": np.zeros(6)}, "holds the arrays"),
         ({"logits": np.zeros((6, 2)), "labels": np.arange(6) - 1}, "-1 looks like"),
         ({"logits": np.zeros((3, 2)), "labels": [0, 1, 250]}, "250 looks like"),
