@@ -66,6 +66,7 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors
     from trfjax.scores.transrate import transrate as transrate
     from trfjax.studies.fit_history import fit_history as fit_history
     from trfjax.studies.fit_history import leave_one_target_out as leave_one_target_out
+    from trfjax.studies.sweep.sweep import sweep as sweep
     from trfjax.training.many import train_many as train_many
     from trfjax.training.train import train as train
     from trfjax.transfer.finetune import finetune as finetune
@@ -121,6 +122,7 @@ _PUBLIC: dict[str, str] = {
     "otce_atoms": "trfjax.scores.otce.atoms",
     "pixel_map": "trfjax.maps.pixel_map",
     "suggest": "trfjax.maps.suggest",
+    "sweep": "trfjax.studies.sweep.sweep",
     "transfer_map": "trfjax.maps.transfer_map",
     "plot": "trfjax.reporting.plots",
     "predict": "trfjax.features.predict",

@@ -14,6 +14,7 @@ from trfjax.cli.options import allowed, check_options
 NEEDED: dict[str, dict[str, Any]] = {
     "extract": {"model": "x"},
     "predict": {"model": "x", "images": ("x",)},
+    "sweep": {"file": "x"},
 }
 NEEDED |= {name: {"source": "x"} for name in ("finetune", "adapt")}
 
@@ -59,6 +60,12 @@ def flag(option):
     return "--" + option.replace("_", "-")
 
 
+def given(option, value):
+    """Return the words of an option; the file of a sweep stands for itself."""
+    values = words_of(value)
+    return values if option == "file" else [flag(option), *values]
+
+
 def words_of(value):
     return [str(v) for v in value] if isinstance(value, tuple) else [str(value)]
 
@@ -90,10 +97,10 @@ def test_the_command_line_refuses_before_any_work(
         return  # a flag has no value
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("importlib.import_module", pytest.fail)  # of the command
-    needed = {flag(k): v for k, v in NEEDED.get(command, {}).items() if k != option}
-    words = [w for name, v in needed.items() for w in (name, *words_of(v))]
+    needed = {k: v for k, v in NEEDED.get(command, {}).items() if k != option}
+    words = [w for name, v in needed.items() for w in given(name, v)]
     value = wrong(kind)[0]
-    assert run([command, *words, flag(option), *words_of(value)]) == USAGE
+    assert run([command, *words, *given(option, value)]) == USAGE
     said = " ".join(capsys.readouterr().err.split())
     assert flag(option) in said and "Traceback" not in said
     assert not list(tmp_path.iterdir())

@@ -68,7 +68,7 @@ class Run:
         self.target_classes = target.class_names
         self.source_classes[seen.candidate.name] = target.source_class_names
         if self.store is None:
-            return self._compute(spec, seen)
+            return self.compute(spec, seen)
         key = {
             "version": VERSION,
             "metric": spec.name,
@@ -79,12 +79,13 @@ class Run:
         if seen.target is not None and seen.target.unit != "image":
             key["units"] = seen.target.units.tolist()
         record = self.store.keep(
-            key, lambda: Made(value=self._compute(spec, seen).record())
+            key, lambda: Made(value=self.compute(spec, seen).record())
         )
         cell = cell_of(record.value, self.store.path(key))
         return dataclasses.replace(cell, source=seen.candidate.name)
 
-    def _compute(self, spec: ScoreSpec, seen: Seen) -> Cell:
+    def compute(self, spec: ScoreSpec, seen: Seen) -> Cell:
+        """Return the cell of a score; whatever it raises is raised."""
         started = time.perf_counter()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ScoreWarning)

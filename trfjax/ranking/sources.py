@@ -77,7 +77,7 @@ class Seen:
         """
         self.candidate, self.target, self.plan = source, target, plan
         self._extraction = {"seed": plan.seed, **extraction}
-        self._made: dict[tuple[str, str], Any] = {}
+        self._made: dict[Side, dict[str, Any]] = {"source": {}, "target": {}}
         self._hashes: dict[int, str] = {}
 
     def whole(self, side: Side) -> CompressedSet:
@@ -107,6 +107,12 @@ class Seen:
     def drawing(self, plan: Plan) -> Seen:
         """Return the same candidate for a plan that draws pixels."""
         return Seen(self.candidate, self.target, plan, self._extraction)
+
+    def facing(self, target: Dataset) -> Seen:
+        """Return the same candidate before another target; its own side is kept."""
+        found = Seen(self.candidate, target, self.plan, self._extraction)
+        found._made["source"] = self._made["source"]
+        return found
 
     def labelled(self, spec: ScoreSpec) -> FeatureSet | CompressedSet:
         """Return the target side in the form that a score takes.
@@ -139,12 +145,12 @@ class Seen:
 
     def _once(self, kind: str, side: Side, make: Callable[[Side], Any]) -> Any:
         """Make it at the first call; a failure is raised again at every other."""
-        if (kind, side) not in self._made:
-            try:
-                self._made[kind, side] = make(side)
-            except Exception as error:
-                self._made[kind, side] = error
-        found = self._made[kind, side]
+        made = self._made[side]
+        try:
+            found = made[kind] if kind in made else make(side)
+        except Exception as error:
+            found = error
+        made[kind] = found
         if isinstance(found, Exception):
             raise found
         return found
