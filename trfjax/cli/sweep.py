@@ -9,9 +9,10 @@ from typing import Any
 
 from trfjax.cli import FAILED_CELLS
 from trfjax.files import strict
-from trfjax.reporting.sweep import progress_line, summary
+from trfjax.reporting.sweep import progress_line, quality_text, summary
 from trfjax.studies.outputs import claimed
 from trfjax.studies.sweep.pace import Progress
+from trfjax.studies.sweep.quality import judge_sweep
 from trfjax.studies.sweep.result import SweepResult
 from trfjax.studies.sweep.sweep import preview_sweep, sweep
 
@@ -45,6 +46,9 @@ def show(result: SweepResult, form: str) -> None:
         print(json.dumps(strict(result.rows())))
     else:
         print(summary(result))
+        for measured in ("accuracy", "miou"):
+            if (found := judge_sweep(result, measured)).rows:
+                print(f"\n{quality_text(found)}")
 
 
 def _say(event: Progress) -> None:

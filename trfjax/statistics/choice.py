@@ -48,13 +48,11 @@ def ndcg(
     if undefined(s, a):
         return math.nan
     gains = a if gain == "linear" else np.exp2(a) - 1
-    discount = np.where(np.arange(len(s)) < k, 1 / np.log2(np.arange(len(s)) + 2), 0)
-    # Models of one score share the discounts of the places they fill.
     order = np.argsort(-s, kind="stable")
-    group = np.unique(-s[order], return_inverse=True)[1]
-    shared = np.bincount(group, discount) / np.bincount(group)
+    discount = _discounts(np.arange(len(s), 0, -1.0), k)
     best = np.sort(gains)[::-1] @ discount
-    return float(min(gains[order] @ shared[group] / best, 1)) if best > 0 else math.nan
+    found = gains[order] @ _discounts(s[order], k)
+    return float(min(found / best, 1)) if best > 0 else math.nan
 
 
 def footrule(
@@ -91,14 +89,19 @@ def rel_at_k(scores: ArrayInput, performance: ArrayInput, *, k: int = 1) -> floa
     k = _places("k", k)
     if undefined(s, a) or a.max() <= 0:
         return math.nan
-    k = min(k, len(s))
-    edge = np.sort(s)[-k]
-    sure, tied = a[s > edge], np.sort(a[s == edge])[::-1]
-    draws = k - len(sure)  # of the tied ones, each subset as likely
-    ways = [math.comb(len(tied) - i - 1, draws - 1) for i in range(len(tied))]
-    chance = np.array(ways) / math.comb(len(tied), draws)  # that the i-th is the best
-    floor = sure.max() if len(sure) else -np.inf
-    return float(chance @ np.maximum(tied, floor) / a.max())
+    return float(_best_of(s, a, k) / a.max())
+
+
+def regret_at_k(scores: ArrayInput, performance: ArrayInput, *, k: int = 3) -> float:
+    """Return what trying the k best scores and keeping the best loses; 0 is best.
+
+    In the unit of the performance; with `k=1` it is `regret_at_1`.
+    """
+    s, a = checked_pool(scores, performance)
+    k = _places("k", k)
+    if undefined(s, a):
+        return math.nan
+    return float(a.max() - _best_of(s, a, k))
 
 
 def recall_at_k(scores: ArrayInput, performance: ArrayInput, *, k: int = 1) -> float:
@@ -124,6 +127,33 @@ def regret_at_1(
     return regret / float(a.max()) if relative else regret
 
 
+def dcg(scores: ArrayInput, performance: ArrayInput, *, k: int | None = None) -> float:
+    r"""Return the discounted gain of the order by score, $\sum_r a_{(r)}/\log_2(r+1)$.
+
+    In the unit of the performance: not comparable between pools; see `ndcg`. Models of
+    one score share the places they fill.
+
+    Args:
+        scores: one a model.
+        performance: one a model.
+        k: how many places count; all by default.
+    """
+    s, a = checked_pool(scores, performance)
+    k = len(s) if k is None else _places("k", k)
+    if undefined(s, a):
+        return math.nan
+    order = np.argsort(-s, kind="stable")
+    return float(a[order] @ _discounts(s[order], k))
+
+
+def selected_right(scores: ArrayInput, performance: ArrayInput) -> float:
+    """Return 1 if the best score is of the best model, else 0.
+
+    Its mean over targets is the selection accuracy.
+    """
+    return recall_at_k(scores, performance, k=1)
+
+
 def _places(name: str, k: int) -> int:
     if k < 1:
         raise ValueError(f"{name}: {k} is less than 1")
@@ -133,3 +163,23 @@ def _places(name: str, k: int) -> int:
 def _true_top(a: np.ndarray, k: int) -> np.ndarray:
     """Mark the k best performances, ties with the last included."""
     return a >= np.sort(a)[-min(k, len(a))]
+
+
+def _discounts(ordered: np.ndarray, k: int) -> np.ndarray:
+    """Return the discount of every place; equal scores share those they fill."""
+    places = np.arange(len(ordered))
+    discount = np.where(places < k, 1 / np.log2(places + 2), 0)
+    group = np.unique(-ordered, return_inverse=True)[1]
+    return (np.bincount(group, discount) / np.bincount(group))[group]
+
+
+def _best_of(s: np.ndarray, a: np.ndarray, k: int) -> float:
+    """Return the best performance among the k best scores, in the mean over ties."""
+    k = min(k, len(s))
+    edge = np.sort(s)[-k]
+    sure, tied = a[s > edge], np.sort(a[s == edge])[::-1]
+    draws = k - len(sure)  # of the tied ones, each subset as likely
+    ways = [math.comb(len(tied) - i - 1, draws - 1) for i in range(len(tied))]
+    chance = np.array(ways) / math.comb(len(tied), draws)  # that the i-th is the best
+    floor = sure.max() if len(sure) else -np.inf
+    return float(chance @ np.maximum(tied, floor))
