@@ -66,6 +66,7 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors
     from trfjax.scores.transrate import transrate as transrate
     from trfjax.studies.fit_history import fit_history as fit_history
     from trfjax.studies.fit_history import leave_one_target_out as leave_one_target_out
+    from trfjax.studies.select.select import select as select
     from trfjax.studies.sweep.sweep import sweep as sweep
     from trfjax.training.many import train_many as train_many
     from trfjax.training.train import train as train
@@ -121,6 +122,7 @@ _PUBLIC: dict[str, str] = {
     "otce": "trfjax.scores.otce.otce",
     "otce_atoms": "trfjax.scores.otce.atoms",
     "pixel_map": "trfjax.maps.pixel_map",
+    "select": "trfjax.studies.select.select",
     "suggest": "trfjax.maps.suggest",
     "sweep": "trfjax.studies.sweep.sweep",
     "transfer_map": "trfjax.maps.transfer_map",

@@ -16,6 +16,7 @@ RUN = "run"  # the name of the record in a run folder
 # What a folder holds, by the first of these that is there.
 MARKS: dict[str, tuple[str, ...]] = {
     "sweep": ("sweep.yaml",),
+    "select": ("selection.json", "race"),
     "train": ("run.json", "model.safetensors", "state.safetensors"),
     "finetune": ("seed-*/run.json", "seed-*/model.safetensors"),
     "adapt": ("*/seed-*/run.json", "*/seed-*/state.safetensors"),

@@ -12,6 +12,7 @@ from trfjax.cli.commands.map import Map as Map
 from trfjax.cli.commands.predict import Predict as Predict
 from trfjax.cli.commands.rank import Rank as Rank
 from trfjax.cli.commands.report import Report as Report
+from trfjax.cli.commands.select import Select as Select
 from trfjax.cli.commands.sweep import Sweep as Sweep
 from trfjax.cli.commands.train import Train as Train
 
@@ -21,6 +22,7 @@ COMMANDS: dict[str, type[Any]] = {
     "train": Train,
     "extract": Extract,
     "rank": Rank,
+    "select": Select,
     "sweep": Sweep,
     "map": Map,
     "finetune": Finetune,
