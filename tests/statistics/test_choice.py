@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from trfjax.statistics.choice import dcg, ndcg, regret_at_1, regret_at_k, selected_right
+from trfjax.statistics.correlation import kendall
 
 S, A = np.array([3.0, 1.0, 2.0, 2.0]), np.array([0.5, 0.9, 0.7, 0.2])
 
@@ -41,3 +42,9 @@ def test_nothing_to_choose():
     assert math.isnan(dcg([1], [1])) and math.isnan(regret_at_k([1, 1], [1, 2]))
     with pytest.raises(ValueError, match="k: 0 is less than 1"):
         regret_at_k(S, A, k=0)
+
+
+def test_two_models_are_in_order_or_not():
+    assert kendall([1.0, 2.0], [3.0, 5.0]) == 1
+    assert kendall([1.0, 2.0], [5.0, 3.0]) == -1
+    assert math.isnan(kendall([1.0, 1.0], [5.0, 3.0]))

@@ -49,6 +49,8 @@ def kendall(scores: ArrayInput, performance: ArrayInput) -> float:
     s, a = checked_pool(scores, performance)
     if undefined(s, a):
         return math.nan
+    if len(s) == 2:  # SciPy's p-value divides by 0
+        return float(np.sign((s[1] - s[0]) * (a[1] - a[0])))
     found: Any = scipy.stats.kendalltau(s, a, method="asymptotic")
     return float(found.statistic)
 
