@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 
 from trfjax.studies.sweep.pace import Progress, duration
 from trfjax.studies.sweep.quality import Judged, Quality
@@ -36,25 +38,35 @@ def summary(result: SweepResult) -> str:
 
 def quality_text(judged: Judged) -> str:
     """Return how well everything that is known before predicted what was measured."""
-    points = 1 if judged.measured == "log_likelihood" else 100
-    unit = "nats" if points == 1 else "points"
-    head = f"{'':20} Spearman [90% over targets]  skill  {unit} lost by 1st, best of 3"
+    nats = judged.measured == "log_likelihood"
+    points, unit = (1, "nats lost") if nats else (100, "points lost")
+    targets = f"{judged.targets} target{'s' * (judged.targets != 1)}"
     lines = [
-        f"Prediction of {judged.measured} after {judged.method} on {judged.targets} "
-        f"targets; noise leaves at most {judged.ceiling:.2f}:",
-        head,
+        f"Prediction of {judged.measured} after {judged.method} on {targets}; noise "
+        f"leaves at most {_number(judged.ceiling)}:",
+        _line("", ["Spearman", "90% over targets", "skill", unit, "best of 3"]),
         *(_quality_line(row, points) for row in judged.rows),
-        f"{'random choice':20}     0{'':26} {points * judged.chance:9.2f}",
+        _line("random choice", ["0", "", "", _number(points * judged.chance), ""]),
     ]
     if judged.scratch is not None:
-        lines.append(f"{'random weights':20} {'':31} {points * judged.scratch:9.2f}")
+        lost = _number(points * judged.scratch)
+        lines.append(_line("random weights", ["", "", "", lost, ""]))
     return "\n".join(lines)
 
 
 def _quality_line(row: Quality, points: int) -> str:
     low, high = row.over_targets.ends
     lost = [points * row.measures[name] for name in ("regret@1", "regret@3")]
-    return (
-        f"{row.predictor[:20]:20} {row.spearman:5.2f} [{low:5.2f}, {high:5.2f}]"
-        f"{row.skill:14.2f} {lost[0]:9.2f} {lost[1]:9.2f}"
-    )
+    ends = f"{_number(low)} .. {_number(high)}"
+    numbers = [_number(row.skill), *map(_number, lost)]
+    return _line(row.predictor, [_number(row.spearman), ends, *numbers])
+
+
+def _line(name: str, parts: Sequence[str]) -> str:
+    widths = (9, 17, 7, 12, 10)
+    cells = (part.rjust(width) for part, width in zip(parts, widths, strict=True))
+    return f"{name[:20]:20} {''.join(cells)}".rstrip()
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "-"
