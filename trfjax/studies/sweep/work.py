@@ -177,7 +177,8 @@ class Worker:
         )
         with warnings.catch_warnings():  # classes without a shot are in the record
             warnings.simplefilter("ignore", ScoreWarning)
-            found = transfer(work, cell.seed)
+            shots = target.drawn(cell.seed)
+            found = transfer(work, shots, cell.seed, target.test)
         assert found.evaluation is not None  # there is a test set
         return _measured(found.evaluation) | {
             "head": found.head,
