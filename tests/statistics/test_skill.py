@@ -44,3 +44,4 @@ def test_skill_is_the_share_of_the_way_up():
     assert skill(0.7, 0.5, 0.9) == pytest.approx(0.5)
     assert skill(0.3, 0.5, 0.9) == pytest.approx(-0.5)
     assert math.isnan(skill(0.95, 0.95, 0.9))  # nothing is left to gain
+    assert math.isnan(skill(0.5, 1 - 2e-16, 1.0))  # but roundoff

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+TIE = 1e-9  # correlations that are closer are equal, up to roundoff
+
 
 def ceiling(agreement: float, repeats: int = 1) -> float:
     r"""Return the largest correlation to expect with the mean of some repeats.
@@ -54,4 +56,4 @@ def skill(correlation: float, static: float, highest: float) -> float:
         where it is worse; NaN where there is no way to go.
     """
     way = highest - static
-    return (correlation - static) / way if way > 0 else math.nan
+    return (correlation - static) / way if way > TIE else math.nan
