@@ -237,12 +237,13 @@ def read_table(path: str | Path) -> dict[str, list[Any]]:
     from pyarrow import ArrowException, csv, parquet
 
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
+    regular_size(path)
     readers = {".csv": csv.read_csv, ".parquet": parquet.read_table}
     if path.suffix.lower() not in readers:
         raise DataError(path, "is neither a .csv nor a .parquet file")
     try:
         return readers[path.suffix.lower()](path).to_pydict()
-    except ArrowException as error:
-        raise DataError(path, f"cannot be read as a table ({error})") from error
+    except (ArrowException, OSError, ValueError, OverflowError) as error:
+        raise DataError(
+            path, f"cannot be read as a table ({error}). Write it again."
+        ) from error

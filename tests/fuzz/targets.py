@@ -1,22 +1,39 @@
 """Readers and whole files for them, to be damaged."""
 
+import dataclasses
 import functools
 import gzip
 import struct
 import zipfile
 
 import numpy as np
+import pyarrow
+import pytest
 from PIL import Image
+from pyarrow import csv, parquet
 
+from tests.data.medical.files import ras, write
+from tests.features.toy import trained
 from trfjax.data import load_dataset, read_image, read_label
 from trfjax.data.archives import read_idx
+from trfjax.data.medical import read_volume
+from trfjax.data.photographs import Photograph
 from trfjax.features import FeatureSet, read_published
-from trfjax.files import read_arrays, read_json, write_arrays, write_json
+from trfjax.files import (
+    read_arrays,
+    read_json,
+    read_table,
+    write_arrays,
+    write_json,
+)
+from trfjax.models.checkpoint import load_model, save_model
 from trfjax.npy import map_npy, read_npz
 from trfjax.ranking.cell import Cell
 from trfjax.ranking.result import Ranking, read_ranking
 from trfjax.reading import parse_json, read_bytes, read_lines, read_yaml
+from trfjax.state import TrainedModel
 from trfjax.store import Made, Store, read_record
+from trfjax.studies.specs import read_sources
 
 VALUES = {"name": "a", "scores": [1.5, None, -3e7], "deep": {"on": True, "x": "é"}}
 ROWS = {
@@ -147,6 +164,46 @@ def stored(folder):
     return folder / "a.json", read_record
 
 
+def table(folder, ending=".csv"):
+    columns = {"source": ["a", "b"], "target": ["x", "x"], "leep": [-1.0, -0.5]}
+    path, made = folder / f"a{ending}", pyarrow.table(columns)
+    (parquet.write_table if ending == ".parquet" else csv.write_csv)(made, path)
+    return path, read_table
+
+
+def digits(folder):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(folder / "usps.h5", "w") as file:
+        for part in ("train", "test"):
+            file[f"{part}/data"] = np.zeros((2, 256), np.float32)
+            file[f"{part}/target"] = np.arange(2)
+    return folder / "usps.h5", lambda path: list(load_dataset("usps", path.parent))
+
+
+def volume(folder, ending=".nii"):
+    path = write(folder / f"a{ending}", *ras((3, 4, 5)))
+    return path, read_volume
+
+
+def photograph(folder, ending=".webp"):
+    pixels = np.arange(192, dtype=np.uint8).reshape(8, 8, 3)
+    Image.fromarray(pixels).save(folder / f"a{ending}")
+    return folder / f"a{ending}", lambda path: Photograph(path, "a").read()
+
+
+def sources(folder):
+    entry = "- {name: a, model: runs/a, data: {name: 'synthetic:arden', count: 3}}\n"
+    (folder / "a.yaml").write_text(entry)
+    return folder / "a.yaml", read_sources
+
+
+def checkpoint(folder):
+    known = trained()
+    card = dataclasses.replace(known.card, config={"num_classes": 3, "width": 2})
+    save_model(folder / "a.safetensors", TrainedModel(known.model, card))
+    return folder / "a.safetensors", load_model
+
+
 TARGETS = {
     "record": record,
     "plain_json": plain_json,
@@ -168,4 +225,14 @@ TARGETS = {
     "published": published,
     "ranking": ranking,
     "stored": stored,
+    "table": table,
+    "parquet": functools.partial(table, ending=".parquet"),
+    "digits": digits,
+    "volume": volume,
+    "volume_gz": functools.partial(volume, ending=".nii.gz"),
+    "webp": photograph,
+    "tiff": functools.partial(photograph, ending=".tif"),
+    "bmp": functools.partial(photograph, ending=".bmp"),
+    "sources": sources,
+    "checkpoint": checkpoint,
 }

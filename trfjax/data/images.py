@@ -21,7 +21,11 @@ Colours = Mapping[tuple[int, int, int], int]  # RGB in a label file -> stored id
 FORMATS = ("PNG", "JPEG")  # of data sets
 MAX_FILE = 1 << 30  # bytes of an image file
 MAX_PIXELS = 89_478_485  # Pillow's own limit, kept even where a caller lifted it
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error),
+    # What Pillow makes of a damaged TIFF.
+    *(TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError),
+)
 _BOMB = (Image.DecompressionBombWarning, Image.DecompressionBombError)
 _GREY = ("L", "1")
 

@@ -1,3 +1,6 @@
+import gzip
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -81,3 +84,19 @@ def test_a_coloured_slice_is_refused(tmp_path):
     Image.fromarray(np.eye(3, dtype=np.uint8)[None] * 255).save(tmp_path / "a.png")
     with pytest.raises(DataError, match="a slice of a volume is grey"):
         read_slices([tmp_path / "a.png"])
+
+
+def test_a_packed_bomb_is_refused_from_its_header(tmp_path):
+    whole = write(tmp_path / "a.nii", *ras((3, 4, 5)))
+    header = bytearray(whole.read_bytes()[:352])
+    header[42:48] = np.array([1000, 1000, 1000], "<i2").tobytes()  # dim[1..3]
+    path = tmp_path / "a.nii.gz"
+    path.write_bytes(gzip.compress(bytes(header) + bytes(1000)))
+    with pytest.raises(DataError, match=r"unpack to shape \(1000, 1000, 1000\)"):
+        read_volume(path)
+
+
+def test_a_pipe_is_no_volume(tmp_path):
+    os.mkfifo(tmp_path / "a.nii")
+    with pytest.raises(DataError, match="a pipe or a device"):
+        read_volume(tmp_path / "a.nii")

@@ -12,6 +12,8 @@ from scipy import ndimage
 
 from trfjax.data.images import read_image, read_label
 from trfjax.errors import DataError, missing_extra
+from trfjax.npy import may_unpack_to
+from trfjax.reading import regular_size
 
 Axis = Literal["axial", "coronal", "sagittal"]
 # Axes of the slices, rows and columns in a volume: as they are hung in a hospital,
@@ -108,9 +110,11 @@ def opened(path: str | Path) -> Any:
         import nibabel
     except ImportError as error:
         raise missing_extra("reading volumes", "medical") from error
+    size = regular_size(path)
     try:
         image: Any = nibabel.load(path)  # pyright: ignore[reportPrivateImportUsage]
         shape = image.shape
+        width = image.get_data_dtype().itemsize
     except FileNotFoundError:
         raise
     except Exception as error:
@@ -123,6 +127,13 @@ def opened(path: str | Path) -> Any:
         )
     if min(shape) < 1 or np.prod(shape, dtype=float) > _LIMIT:
         raise DataError(path, f"shape {shape} is not between 1 and {_LIMIT} voxels.")
+    most = may_unpack_to(size)
+    if Path(path).suffix == ".gz" and np.prod(shape, dtype=float) * width > most:
+        raise DataError(
+            path,
+            f"{size} bytes that unpack to shape {shape}; the limit is {most} bytes. "
+            "Copy it again, or unpack it first.",
+        )
     try:
         return nibabel.as_closest_canonical(image)  # pyright: ignore[reportPrivateImportUsage]
     except Exception as error:
