@@ -15,6 +15,7 @@ import json
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from checkouts import alternating, machine, measured, medians
 
@@ -62,7 +63,7 @@ def measure(cache: str) -> dict[str, float]:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     programs = []
 
-    def listen(event: str, seconds: float, **facts: object) -> None:
+    def listen(event: str, seconds: float, **facts: Any) -> None:
         if event == "/jax/core/compile/backend_compile_duration":
             programs.append(facts)
 

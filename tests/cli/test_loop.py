@@ -9,7 +9,7 @@ from PIL import Image
 from trfjax.cli import USAGE, run
 from trfjax.errors import DataError
 from trfjax.files import write_json
-from trfjax.ranking.rank import Source
+from trfjax.ranking.rank import SavedSource, Source
 from trfjax.studies.opening import _told_apart
 from trfjax.studies.runs import open_model
 from trfjax.studies.specs import SourceSpec
@@ -64,7 +64,9 @@ def test_a_folder_of_several_networks_asks_which_one(tmp_path):
 
 
 def test_networks_of_one_name_are_told_apart():
-    sources = [Source("arden", len), Source("other", len), Source("arden", len)]
+    sources: list[Source | SavedSource] = [
+        Source(name, len) for name in ("arden", "other", "arden")
+    ]
     specs = [SourceSpec(model=f"runs/{i}") for i in range(2)]
     specs.append(SourceSpec(model="runs/2", name="arden"))
     found = [source.name for source in _told_apart(sources, specs)]

@@ -1,12 +1,14 @@
 """Candidates, and what they show: made once, hashed by content, failing by name."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.ranking.saved import features, plan
 from trfjax.ranking.needs import compressed
+from trfjax.ranking.plan import Pixels
 from trfjax.ranking.sources import (
     SavedSource,
     Seen,
@@ -21,7 +23,7 @@ def network(images):
     return images
 
 
-def seen(candidate, *metrics, pixels=100):
+def seen(candidate, *metrics, pixels: Pixels = 100):
     return Seen(candidate, None, plan(*(metrics or ("leep",)), pixels=pixels), {})
 
 
@@ -33,12 +35,15 @@ def test_a_list_of_candidates_stays_one():
 def test_a_mapping_gives_the_names():
     one, other = features(0), features(1)
     small = compressed(one, plan("nce"), "target")
-    found = candidates(
-        {
-            "net": network, "own": Source(network, data=None), "saved": one,
-            "pair": (other, one), "small": small, 7: SavedSource("x", one),
-        }
-    )  # fmt: skip
+    given: dict[Any, Any] = {
+        "net": network,
+        "own": Source(network, data=None),
+        "saved": one,
+        "pair": (other, one),
+        "small": small,
+        7: SavedSource("x", one),
+    }
+    found = candidates(given)
     assert [c.name for c in found] == ["net", "own", "saved", "pair", "small", "7"]
     assert [type(c) for c in found] == [Source] * 2 + [SavedSource] * 4
     assert found[0].model is network and found[1].model is network

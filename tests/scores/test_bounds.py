@@ -85,7 +85,7 @@ def test_floors_explain_nothing_and_lie_within_the_limits(name, share):
 def test_logme_is_explained_against_the_best_constants(share):
     """R squared is 0 where features explain what constants do: share (1 - share)."""
     share = np.array(share)
-    constant = -0.5 * np.mean(np.log(2 * np.pi * np.e * share * (1 - share)))
+    constant = -0.5 * float(np.log(2 * np.pi * np.e * share * (1 - share)).mean())
     explained = SCORES["logme"].explained
     assert explained is not None
     assert explained.share(constant, share) == pytest.approx(0, abs=1e-12)

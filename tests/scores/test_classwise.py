@@ -48,7 +48,7 @@ def test_centring_keeps_the_digits_there_are(shift, rng):
     given = (features + shift).astype(np.float32)
     found = np.asarray(centre(*arrays(given, np.full(60, 1 / 60, np.float32))))
     exact = given.astype(float) - given.astype(float).mean(axis=0)
-    step = np.finfo(np.float32).eps * max(shift, 10)
+    step = float(np.finfo(np.float32).eps) * max(shift, 10)
     np.testing.assert_allclose(found, exact, atol=4 * step)
     assert np.abs(found.mean(axis=0)).max() <= step
 

@@ -1,5 +1,7 @@
 """LGC, with the derivatives of small networks as its features."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,7 +69,12 @@ def test_what_it_shares_with_lfc(x64, rng):
     rows, labels = made_up(rng)
     counts = rng.integers(0, 3, size=60)
     ignored = np.where(np.arange(60) % 7 == 0, 255, labels)
-    for settings in ({"weights": counts}, {"num_classes": 5}, {"ignore": (0, 255)}):
+    given: tuple[dict[str, Any], ...] = (
+        {"weights": counts},
+        {"num_classes": 5},
+        {"ignore": (0, 255)},
+    )
+    for settings in given:
         found = lgc(rows, ignored, **settings)
         assert found == lfc(rows, ignored, **settings)
     maps = lgc(rows.reshape(3, 4, 5, 4), labels.reshape(3, 4, 5))

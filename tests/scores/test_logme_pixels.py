@@ -118,7 +118,7 @@ def test_sums_of_parts_add_up(x64, rng):
     whole = evidence_sums(features, labels, num_classes=4)
     cuts = np.split(np.arange(60), [11, 11, 40])
     parts = [evidence_sums(features[p], labels[p], num_classes=4) for p in cuts]
-    added = Sums(*(sum(column) for column in zip(*parts, strict=True)))
+    added = Sums(*(np.sum(column, axis=0) for column in zip(*parts, strict=True)))
     for one, other in zip(added, whole, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(whole.counts[0], np.bincount(labels, minlength=4))

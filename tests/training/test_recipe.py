@@ -107,7 +107,7 @@ def adamw_by_hand(recipe, gradients, params):
         first = 0.9 * first + 0.1 * gradient
         second = 0.999 * second + 0.001 * gradient**2
         m, v = first / (1 - 0.9 ** (number + 1)), second / (1 - 0.999 ** (number + 1))
-        rate = float(schedule(recipe)(number))
+        rate = float(np.asarray(schedule(recipe)(number)))
         decay = recipe.weight_decay * params
         params = params - rate * (m / (np.sqrt(v) + 1e-8) + decay)
     return params
@@ -139,4 +139,6 @@ def test_the_schedule_by_hand(warmup, rise, x64):
         else:
             turn = np.cos(np.pi * (number - rise) / (20 - rise))
             expected = 2.0 * (0.1 + 0.9 * (1 + turn) / 2)
-        assert float(schedule(recipe)(number)) == pytest.approx(expected, rel=1e-6)
+        assert float(np.asarray(schedule(recipe)(number))) == pytest.approx(
+            expected, rel=1e-6
+        )

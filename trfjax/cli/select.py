@@ -34,6 +34,10 @@ def run(config: Any) -> int:
     opened = open_sources(source_specs(config.sources), opening)
     for note in opened.notes:
         print(f"warning: {note}", file=sys.stderr)
+    if opened.target is None:
+        raise ValueError(
+            "--sources: saved features cannot be fine-tuned; name networks"
+        )
     networks = {source.name: _network(source) for source in opened.sources}
     given = {n: getattr(config, n) for n in ("steps", "batch_size", "learning_rate")}
     given = {name: value for name, value in given.items() if value is not None}

@@ -22,7 +22,7 @@ from trfjax.transfer.guided import guided_finetune
 from trfjax.transfer.weighted import weighted_finetune
 from trfjax.trees import arrays_digest, flatten
 
-Done = Callable[[], None]  # called after each training
+Done = Callable[[], object]  # called after each training
 
 METHODS = (*MODES, "scratch", "otce", "weighted")
 

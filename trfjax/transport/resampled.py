@@ -27,8 +27,8 @@ TIGHTER = 10.0  # than the tolerance: a step costs little
 class Base(NamedTuple):
     """The plan of one weighting, from which those of all others start."""
 
-    source_weights: Float[AnyArray, " n"]
-    target_weights: Float[AnyArray, " m"]
+    source_weights: Any  # (n,), arrays of NumPy or JAX
+    target_weights: Any  # (m,)
     # Of the clouds that `centre` makes: plan = exp(2/eps x.y + log_scale + log_offset).
     log_scale: Float[AnyArray, " n"]  # minus infinity where there is no mass
     log_offset: Float[AnyArray, " m"]

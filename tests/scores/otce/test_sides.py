@@ -1,6 +1,7 @@
 """What both sides of a coupling must be, and the options of drawing."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ def made_up(n=12, d=3, seed=0):
     return rng.dirichlet(np.ones(d), n), np.arange(n) % 3, None
 
 
-def check(source=None, target=None, *, space="probs", ignore=255):
+def check(source=None, target=None, *, space: Any = "probs", ignore=255):
     source, target = source or made_up(), target or made_up(10, seed=1)
     return check_sides(source, target, feature_space=space, ignore=ignore)
 

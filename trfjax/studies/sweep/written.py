@@ -107,21 +107,27 @@ def _inner(kind: Any, key: str | int) -> Iterator[Any]:
             yield inner
 
 
+def _line_of(node: yaml.Node | None) -> int:
+    """Return the line a node starts on, from 1."""
+    mark = None if node is None else node.start_mark
+    return 1 if mark is None else mark.line + 1
+
+
 def _line(node: yaml.Node | None, where: Where) -> int:
     """Return the line of the key or the value at a place, or of what holds it."""
-    line = 1 if node is None else node.start_mark.line + 1
+    line = _line_of(node)
     for key in where:
         if isinstance(node, yaml.MappingNode):
             pairs = [(k, v) for k, v in node.value if k.value == key]
             if not pairs:
                 break
             name, node = pairs[0]
-            line = name.start_mark.line + 1
+            line = _line_of(name)
         elif isinstance(node, yaml.SequenceNode) and isinstance(key, int):
             if key >= len(node.value):
                 break
             node = node.value[key]
-            line = node.start_mark.line + 1
+            line = _line_of(node)
         else:
             break
     return line
