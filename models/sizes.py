@@ -44,5 +44,5 @@ class NativeSize:
         if legal != size:
             raise ValueError(
                 f"input sides must be {self.rule}, got {size[0]} x {size[1]}; "
-                f"the legalest legal size is {legal[0]} x {legal[1]}"
+                f"the nearest legal size is {legal[0]} x {legal[1]}"
             )

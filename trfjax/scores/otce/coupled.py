@@ -94,9 +94,10 @@ def exact_draws(problems: Problem, rows: Int[Array, "k m"], surplus: Any) -> Otc
         for part in zip(*found, strict=True)
     )
     nothing = jnp.zeros_like(costs)
-    # A permutation is no exponential: it has no potentials.
+    # A permutation is no exponential: it has no potentials, and NaN would stop a caller
+    # who looks for NaN (`jax.debug_nans`).
     sizes = [part.shape[:2] for part in (problems.source, problems.target)]
-    potentials = [jnp.asarray(np.full(size, np.nan), costs.dtype) for size in sizes]
+    potentials = [jnp.full(size, -jnp.inf, costs.dtype) for size in sizes]
     solved = Transport(
         joint=joints,
         shares=shares,
