@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOCS_READY := $(VENV)/.ready-docs
 
-.PHONY: demo test test-slow test-lowest test-wheel docs lint types clean
+.PHONY: demo test test-slow test-lowest test-wheel docs lint types study clean
 
 $(READY): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -31,6 +31,10 @@ test-lowest:
 
 test-wheel:
 	PYTHON=$(PYTHON) .ci/wheel
+
+# The quick form: that a whole study runs, not what it finds.
+study: $(READY)
+	$(BIN)/python scripts/synthetic_study.py --quick --out build/study
 
 docs: $(DOCS_READY)
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
