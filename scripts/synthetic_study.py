@@ -19,7 +19,7 @@ from trfjax.studies.sweep.sweep import sweep
 from trfjax.transfer.empirical import MEASURES
 
 SCORES = ("otce", "leep", "nce", "logme")
-# Unlike views on the last layer and on all levels, as the panel of docs/scores.md has them.
+# Unlike views on the last layer and on all levels: the panel of docs/scores.md.
 VIEWS = ("otce@penultimate", "h_score", "linear_probe", "otce@levels",
          "h_score@levels", "linear_probe@levels")  # fmt: skip
 
