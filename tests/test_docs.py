@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from trfjax.adaptation import METHODS
+from trfjax.models import REGISTRY
 from trfjax.scores import SCORES
 
 ROOT = Path(__file__).parent.parent
@@ -37,12 +39,14 @@ CASES = [
 
 
 @pytest.fixture(autouse=True)
-def scores_as_they_were():
-    """Take away the scores that a page adds."""
-    before = set(SCORES)
+def lists_as_they_were():
+    """Take away the scores, networks and methods that a page adds."""
+    lists = (SCORES, REGISTRY, METHODS)
+    before = [set(known) for known in lists]
     yield
-    for name in set(SCORES) - before:
-        del SCORES[name]
+    for known, names in zip(lists, before, strict=True):
+        for name in set(known) - names:
+            del known[name]
 
 
 @pytest.mark.parametrize(("page", "line", "code"), CASES)
