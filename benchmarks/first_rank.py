@@ -63,7 +63,7 @@ def measure(cache: str) -> dict[str, float]:
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     programs = []
 
-    def listen(event: str, duration: float, **facts: Any) -> None:
+    def listen(event: str, duration_secs: float, **facts: Any) -> None:
         if event == "/jax/core/compile/backend_compile_duration":
             programs.append(facts)
 
