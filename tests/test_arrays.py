@@ -23,9 +23,7 @@ FEATURES = np.arange(8.0).reshape(4, 2)
 
 
 def rows(features=FEATURES, labels=(0, 1, 2, 0), num_classes=None, **settings):
-    return labelled_rows(
-        ("features", "labels"), features, labels, num_classes=num_classes, **settings
-    )
+    return labelled_rows(features, labels, num_classes=num_classes, **settings)
 
 
 class Torchlike:

@@ -102,10 +102,10 @@ def as_labels(name: str, value: ArrayInput) -> AnyArray:
 
 
 def labelled_rows(
-    names: tuple[str, str],
     features: ArrayInput,
     labels: ArrayInput,
     *,
+    names: tuple[str, str] = ("features", "labels"),
     num_classes: Count | None,
     ignore: int | Collection[int] = IGNORE,
     weights: ArrayInput | None = None,
@@ -115,9 +115,9 @@ def labelled_rows(
     Ignored rows keep their place with weight 0 and zero features.
 
     Args:
-        names: what messages call the features and the labels.
         features: `(n, d)` rows or `(b, h, w, d)` maps.
         labels: integer ids, `(n,)` or `(b, h, w)`.
+        names: what messages call the two.
         num_classes: None: the ids are names, re-indexed over the classes present;
             a number: every id that is not ignored lies in `[0, num_classes)`.
         ignore: the id, or ids, that count for nothing.

@@ -21,10 +21,7 @@ from trfjax.scores.sums import is_many, sums_of
 
 
 def rows_of(features, labels, weights=None, num_classes=None):
-    return labelled_rows(
-        ("features", "labels"), features, labels,
-        num_classes=num_classes, weights=weights,
-    )  # fmt: skip
+    return labelled_rows(features, labels, num_classes=num_classes, weights=weights)
 
 
 def sums_by_hand(features, labels, weights, classes, *, centred, by_column):

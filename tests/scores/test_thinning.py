@@ -13,13 +13,7 @@ few = settings(max_examples=40, deadline=None, derandomize=True, database=None)
 
 def rows_of(n, weights=None):
     features = np.arange(2.0 * n).reshape(n, 2)
-    return labelled_rows(
-        ("features", "labels"),
-        features,
-        np.arange(n) % 3,
-        num_classes=3,
-        weights=weights,
-    )
+    return labelled_rows(features, np.arange(n) % 3, num_classes=3, weights=weights)
 
 
 @few
@@ -51,9 +45,8 @@ def test_under_jit_they_take_their_places():
     @jax.jit
     def count(weights):
         rows = labelled_rows(
-            ("features", "labels"), jnp.ones((6, 2)), jnp.zeros(6, int),
-            num_classes=1, weights=weights,
-        )  # fmt: skip
+            jnp.ones((6, 2)), jnp.zeros(6, int), num_classes=1, weights=weights
+        )
         found, index = thinned(rows, 3)
         sizes.append((len(found.labels), index.tolist()))
         return found.weights

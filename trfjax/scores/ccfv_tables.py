@@ -75,9 +75,9 @@ def ccfv_tables(
     labels = to_array("labels", labels)
     given = [
         labelled_rows(
-            (f"layers[{place}]", "labels"),
             features,
             labels,
+            names=(f"layers[{place}]", "labels"),
             num_classes=num_classes,
             ignore=ignore,
         )

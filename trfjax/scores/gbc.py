@@ -88,12 +88,7 @@ def gbc(
             raise ValueError(f"{name}: {value!r} is none of {', '.join(known)}")
     as_real("floor", floor, above=0)
     rows = labelled_rows(
-        ("features", "labels"),
-        features,
-        labels,
-        num_classes=num_classes,
-        weights=weights,
-        ignore=ignore,
+        features, labels, num_classes=num_classes, weights=weights, ignore=ignore
     )
     return gbc_core(
         rows.features,

@@ -132,12 +132,7 @@ def _rows(
         raise ValueError(f"rcond: {rcond} is not a number >= 0")
     features = to_array("features", features)
     rows = labelled_rows(
-        ("features", "labels"),
-        features,
-        labels,
-        num_classes=num_classes,
-        weights=weights,
-        ignore=ignore,
+        features, labels, num_classes=num_classes, weights=weights, ignore=ignore
     )
     # Features that were rounded to float32 keep that noise in float64.
     exact = features.dtype == rows.features.dtype == np.float64

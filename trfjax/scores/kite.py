@@ -56,17 +56,12 @@ def kite(
         arXiv:2405.01603, 2024.
     """
     rows = labelled_rows(
-        ("features", "labels"),
-        features,
-        labels,
-        num_classes=num_classes,
-        weights=weights,
-        ignore=ignore,
+        features, labels, num_classes=num_classes, weights=weights, ignore=ignore
     )
     untrained = labelled_rows(
-        ("random_features", "labels"),
         random_features,
         labels,
+        names=("random_features", "labels"),
         num_classes=num_classes,
         weights=weights,
         ignore=ignore,

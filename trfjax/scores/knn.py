@@ -137,12 +137,7 @@ def knn_tally(
     check_limit(num_samples)
     labels = to_array("labels", labels)
     rows = labelled_rows(
-        ("features", "labels"),
-        features,
-        labels,
-        num_classes=num_classes,
-        weights=weights,
-        ignore=ignore,
+        features, labels, num_classes=num_classes, weights=weights, ignore=ignore
     )
     if is_traced(rows.features, rows.labels, rows.weights):
         raise ValueError(

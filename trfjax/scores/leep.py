@@ -66,9 +66,9 @@ def leep(
     if reduction not in ("log", "prob"):
         raise ValueError(f"reduction: {reduction!r} is neither 'log' nor 'prob'")
     rows = labelled_rows(
-        ("source_probs", "target_labels"),
         source_probs,
         target_labels,
+        names=("source_probs", "target_labels"),
         num_classes=num_classes,
         weights=weights,
         ignore=ignore,

@@ -67,12 +67,7 @@ def lfc(
     if centring not in ("mean", "double"):
         raise ValueError(f"centring: {centring!r} is neither 'mean' nor 'double'")
     rows = labelled_rows(
-        ("features", "labels"),
-        features,
-        labels,
-        num_classes=num_classes,
-        weights=weights,
-        ignore=ignore,
+        features, labels, num_classes=num_classes, weights=weights, ignore=ignore
     )
     return lfc_core(
         rows.features,

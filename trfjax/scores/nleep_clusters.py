@@ -59,12 +59,7 @@ def clustered(
     as_real("regularisation", regularisation, above=0)
     as_count("steps", steps, least=2)
     rows = labelled_rows(
-        ("features", "labels"),
-        features,
-        labels,
-        num_classes=num_classes,
-        weights=weights,
-        ignore=ignore,
+        features, labels, num_classes=num_classes, weights=weights, ignore=ignore
     )
     if is_traced(rows.features, rows.labels, rows.weights):
         raise ValueError("nleep: not defined under jit; call it on concrete arrays")

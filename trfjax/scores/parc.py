@@ -129,12 +129,7 @@ def ranked_pairs(
     """
     check_limit(num_samples)
     rows = labelled_rows(
-        ("features", "labels"),
-        features,
-        labels,
-        num_classes=num_classes,
-        weights=weights,
-        ignore=ignore,
+        features, labels, num_classes=num_classes, weights=weights, ignore=ignore
     )
     if is_traced(rows.features, rows.labels, rows.weights):
         raise ValueError("parc: not defined under jit; call it on concrete arrays")

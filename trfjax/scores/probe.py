@@ -48,12 +48,7 @@ def probe_tally(
         raise ValueError(f"fit: {fit!r} is neither 'instances' nor 'classes'")
     labels = to_array("labels", labels)
     rows = labelled_rows(
-        ("features", "labels"),
-        features,
-        labels,
-        num_classes=num_classes,
-        weights=weights,
-        ignore=ignore,
+        features, labels, num_classes=num_classes, weights=weights, ignore=ignore
     )
     if is_traced(rows.features, rows.labels, rows.weights):
         raise ValueError(

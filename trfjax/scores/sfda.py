@@ -72,12 +72,7 @@ def sfda(
     if leading not in ("exact", "reference"):
         raise ValueError(f"leading: {leading!r} is neither 'exact' nor 'reference'")
     rows = labelled_rows(
-        ("features", "labels"),
-        features,
-        labels,
-        num_classes=num_classes,
-        weights=weights,
-        ignore=ignore,
+        features, labels, num_classes=num_classes, weights=weights, ignore=ignore
     )
     return sfda_core(
         rows.features,

@@ -78,12 +78,7 @@ def shrunk_h_score(
     if ddof not in ("reference", "consistent"):
         raise ValueError(f"ddof: {ddof!r} is neither 'reference' nor 'consistent'")
     rows = labelled_rows(
-        ("features", "labels"),
-        features,
-        labels,
-        num_classes=num_classes,
-        weights=weights,
-        ignore=ignore,
+        features, labels, num_classes=num_classes, weights=weights, ignore=ignore
     )
     if is_many(rows):
         found = _of_sums(sums_of(rows, centred=True, by_column=False), ddof)

@@ -99,9 +99,9 @@ def max_h_score_network(
     """
     labels = to_array("labels", labels)
     rows = labelled_rows(
-        ("inputs", "labels"),
         inputs,
         labels,
+        names=("inputs", "labels"),
         num_classes=num_classes,
         weights=weights,
         ignore=ignore,

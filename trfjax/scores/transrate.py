@@ -72,12 +72,7 @@ def transrate(
             f"class_weights: {class_weights!r} is neither 'prior' nor 'uniform'"
         )
     rows = labelled_rows(
-        ("features", "labels"),
-        features,
-        labels,
-        num_classes=num_classes,
-        weights=weights,
-        ignore=ignore,
+        features, labels, num_classes=num_classes, weights=weights, ignore=ignore
     )
     return transrate_core(
         rows.features,

@@ -37,9 +37,9 @@ def unlabelled_rows(
     else:
         counted = row_weights("labels", as_labels("labels", labels), ignore)
     return labelled_rows(
-        (name, "labels"),
         values,
         jnp.where(jnp.asarray(counted) > 0, 0, IGNORE),
+        names=(name, "labels"),
         num_classes=1,
         weights=weights,
         ignore=IGNORE,

@@ -41,9 +41,9 @@ def valued_rows(
     if not is_traced(values):
         labels = np.asarray(labels)
     found = labelled_rows(
-        ("features", "targets"),
         rows,
         labels,
+        names=("features", "targets"),
         num_classes=1,
         weights=weights,
         ignore=LEFT_OUT,

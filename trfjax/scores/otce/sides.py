@@ -48,7 +48,7 @@ def check_sides(
     for name, (features, labels, classes) in (("source", source), ("target", target)):
         names = f"{name}_features", f"{name}_labels"
         rows = labelled_rows(
-            names, features, labels, num_classes=classes, ignore=ignore
+            features, labels, names=names, num_classes=classes, ignore=ignore
         )
         if feature_space == "probs":
             half = half_step(features)
