@@ -9,6 +9,7 @@ import pytest
 from trfjax.ranking.cell import Cell
 from trfjax.ranking.records import COLUMNS
 from trfjax.ranking.result import Ranking
+from trfjax.ranking.verdict import percent
 
 SOURCES = ("boston", "lyon", "osaka", "lima", "cairo", "oslo")
 METRICS = ("otce", "leep", "nce", "h_score", "logme")
@@ -248,6 +249,8 @@ def test_a_notebook_shows_the_same_table():
     assert html.count("<tr>") == 1 + len(SOURCES) and "<th>nce</th>" in html
     assert html.index(f"<td>{ranking.best()}</td>") < html.index("<td>oslo</td>")
     assert "3 NaN values, first in row 17" in html and repr(ranking) == str(ranking)
+    (share,) = {c.explains().value for c in ranking.column()[:1]}
+    assert f"<td>{percent(share)}%</td>" in html  # as the plain table says it
     sly = ranking_of(cell("<script>", -0.5, (-0.5,)), cell("b", -0.6, (-0.6,)))
     assert "<script>" not in sly._repr_html_()
 

@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 
 from trfjax.ranking.cell import Cell
+from trfjax.ranking.table import HEAD, number_of, row_of
 from trfjax.ranking.verdict import Verdict
 
 
@@ -27,10 +28,10 @@ def table_html(
     """
     first, *others = columns
     known = {(c.source, name): c for name in others for c in columns[name]}
-    titles = ["", "source", "estimate", "90% interval", "explains", "P(best)", *columns]
+    titles = [*HEAD, *columns]
     rows = [
         _row(place, cell, chances)
-        + [_number(known.get((cell.source, name))) for name in others]
+        + [number_of(known.get((cell.source, name))) for name in others]
         for place, cell in enumerate(columns[first], start=1)
     ]
     head = "".join(f"<th>{escape(title)}</th>" for title in titles)
@@ -45,20 +46,6 @@ def table_html(
 
 
 def _row(place: int, cell: Cell, chances: Mapping[str, float]) -> list[str]:
-    if not np.isfinite(cell.score):
-        return ["", cell.source, cell.error or "undefined", "", "", "", "-"]
-    low, high = cell.interval()
-    share, chance = cell.explains(), chances.get(cell.source)
-    return [
-        str(place),
-        cell.source,
-        f"{cell.estimate:.4f}",
-        "" if np.isnan(low) else f"{low:.3f} .. {high:.3f}",
-        "" if share is None else f"{100 * share.value:.2g}%",
-        "" if chance is None else f"{chance:.2f}",
-        f"{cell.score:.4f}",
-    ]
-
-
-def _number(cell: Cell | None) -> str:
-    return "-" if cell is None or not np.isfinite(cell.score) else f"{cell.score:.4f}"
+    if np.isfinite(cell.score):
+        return row_of(place, cell, chances)
+    return ["", cell.source, cell.error or "undefined", "", "", "", "-"]

@@ -12,6 +12,7 @@ from trfjax.ranking.forecast import Forecast
 from trfjax.ranking.verdict import Verdict, percent
 
 WIDTH = 80
+HEAD = ("", "source", "estimate", "90% interval", "explains", "P(best)")
 
 
 def table_text(
@@ -35,9 +36,10 @@ def table_text(
     lines = [f"Ranking of {len(scored)} sources for {target}"]
     for text in (verdict.sentence, *(f"warning: {text}" for text in warnings)):
         lines += textwrap.wrap(text, WIDTH, break_on_hyphens=False)
-    head = ["", "source", "estimate", "90% interval", "explains", "P(best)", first]
     places = enumerate(scored, start=1)
-    lines += _aligned([head, *(_row(place, cell, chances) for place, cell in places)])
+    lines += _aligned(
+        [[*HEAD, first], *(row_of(place, cell, chances) for place, cell in places)]
+    )
     if verdict.floor is not None:
         lines.append(f"A source that knows nothing gets {verdict.floor:.4f}.")
     if any(cell.left_out and cell.smooth for cell in scored):
@@ -51,7 +53,11 @@ def table_text(
         names = others[start : start + 4]
         known = {(c.source, name): c for name in names for c in columns[name]}
         rows = [
-            [str(place), c.source, *(_number(known.get((c.source, n))) for n in names)]
+            [
+                str(place),
+                c.source,
+                *(number_of(known.get((c.source, n))) for n in names),
+            ]
             for place, c in enumerate(scored, start=1)
         ]
         lines += ["", *_aligned([["", "source", *names], *rows])]
@@ -79,7 +85,14 @@ def forecast_lines(forecasts: Sequence[Forecast]) -> list[str]:
     return ["", f"{measured} after fine-tuning, by the history:", *_aligned(table)]
 
 
-def _row(place: int, cell: Cell, chances: Mapping[str, float]) -> list[str]:
+def row_of(place: int, cell: Cell, chances: Mapping[str, float]) -> list[str]:
+    """Return the columns of `HEAD` and the score of a cell that has one.
+
+    Args:
+        place: in the ranking.
+        cell: of the first score.
+        chances: probability of being best by source, where that is known.
+    """
     low, high = cell.interval()
     share, chance = cell.explains(), chances.get(cell.source)
     return [
@@ -120,7 +133,8 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _number(cell: Cell | None) -> str:
+def number_of(cell: Cell | None) -> str:
+    """Return the score of a cell, or a dash where there is none."""
     if cell is None or not np.isfinite(cell.score):
         return "-"
     return f"{cell.score:.4f}"
