@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from trfjax.data.dataset import Dataset
 from trfjax.data.given_images import as_images
 from trfjax.features.extract_all import extract_all
 
@@ -77,8 +76,7 @@ def suggest(
         Concave over modular functions for choosing data: Wei, Liu, Kirchhoff and
         Bilmes, "Unsupervised Submodular Subset Selection for Speech Data", ICASSP 2014.
     """
-    if not isinstance(target, Dataset):
-        target = as_images(target)
+    target = as_images(target)
     if not 1 <= count <= len(target):
         raise ValueError(
             f"count: {count} is not between 1 and the {len(target)} images of "
@@ -86,7 +84,7 @@ def suggest(
         )
     found = extract_all(
         source,
-        _without_labels(target),
+        target,
         atoms={"probs": atoms},
         batch_size=batch_size,
         seed=seed,
@@ -133,14 +131,3 @@ def chosen(
         gains.append(float(gain[best]))
         covered = covered + shares[best]
     return tuple(indices), tuple(gains)
-
-
-def _without_labels(target: Dataset) -> Dataset:
-    """Return the same images, each pixel with class 0, so that all of them count."""
-
-    def read(position: int) -> tuple[np.ndarray, np.ndarray]:
-        image, label = target.read(position)
-        return image, np.zeros_like(label)
-
-    fingerprint = f"{target.fingerprint}|no labels"
-    return dataclasses.replace(target, read=read, fingerprint=fingerprint)

@@ -80,22 +80,22 @@ def maps_before(
     """
     found: dict[str, np.ndarray] = {}
     options: dict[str, Any] = {"stride": stride, "min_pixels": min_pixels, "seed": seed}
+    reading: dict[str, Any] = {"progress": False}
+    reading["num_source_classes"] = source_data.num_classes
+    plain = map_arrays(model, shots, metric="leep", **reading)
     for metric in metrics:
         paired = mapped_score(metric, pixels=False).two_sided
-        arrays = map_arrays(
-            model,
-            shots,
-            metric=metric,
-            progress=False,
-            source_data=source_data if paired else None,
-            num_source_classes=source_data.num_classes,
-        )
+        data = source_data if paired else None
+        arrays = plain
+        if metric != "leep":
+            arrays = map_arrays(
+                model, shots, metric=metric, source_data=data, **reading
+            )
         cells = transfer_map(
             *arrays.arrays, metric=metric, **options, **arrays.settings
         )
         found[metric] = cells.values
-    arrays = map_arrays(model, shots, metric="leep", progress=False)
-    return found | _baselines(arrays, stride, min_pixels)
+    return found | _baselines(plain, stride, min_pixels)
 
 
 def _baselines(arrays: MapArrays, stride: int, least: int) -> dict[str, np.ndarray]:

@@ -127,6 +127,8 @@ def make_room(work: Predicting, folder: Path, *, overwrite: bool = False) -> Non
 
 def _kept(work: Predicting, one: Photograph, store: Store) -> dict[str, Any] | None:
     """Return the record of a photograph that is finished."""
+    if not store.path({}, one.name).is_file():
+        return None  # so that its file need not be read
     try:
         record = store.get(work.key(one.digest()), name=one.name)
     except (DataError, OSError):  # told when its turn comes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from trfjax.errors import DataError
+from trfjax.errors import DataError, perhaps
 from trfjax.reading import MAX_YAML, decode, read_bytes, read_yaml
 from trfjax.studies.sweep.spec import Sweep
 
@@ -77,9 +76,8 @@ def _explained(message: str) -> tuple[Where, str]:
     known = _known(where)
     if found := re.search(r"unknown field `(.*)`", problem):
         key = found.group(1)
-        near = difflib.get_close_matches(key, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-        return (*where, key), f"there is no such key; {hint}"
+        hint = perhaps(key, known) or f"; known: {', '.join(known)}"
+        return (*where, key), f"there is no such key{hint}"
     if found := re.search(r"missing required field `(.*)`", problem):
         return where, f"{found.group(1)!r} is missing"
     return where, problem[:1].lower() + problem[1:]
