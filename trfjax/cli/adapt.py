@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,12 +11,12 @@ import msgspec
 from trfjax.adaptation import METHODS
 from trfjax.adaptation.adapt import ADAPT
 from trfjax.cli import FAILED_CELLS
+from trfjax.cli.sources import check_network, given, load_source_data
 from trfjax.data.dataset import Dataset
-from trfjax.errors import DataError
 from trfjax.reporting.adaptation import text, write_results
 from trfjax.studies.adapting import Adapting, adapt_run, make_room
 from trfjax.studies.outputs import claimed
-from trfjax.studies.runs import open_model, training_data, write_config
+from trfjax.studies.runs import open_model, write_config
 from trfjax.studies.specs import DataSpec, spec_of
 
 POOL = 0.5  # share of the target that is adapted to when no test set is named
@@ -57,17 +56,14 @@ def adapting_of(config: Any) -> Adapting:
     size = config.size or source.card.input_size
     spec = spec_of(config, config.target, size=size, shots=None)
     target, test = _target(config, spec)
-    given = {
-        name: getattr(config, name)
-        for name in ("steps", "batch_size", "learning_rate", "aux_weight")
-        if getattr(config, name) is not None
-    }
+    options = given(config, "steps", "batch_size", "learning_rate", "aux_weight")
+    why = "adaptation needs that. Name it with --source-data."
     return Adapting(
         source=source,
-        source_data=_source_data(config, size),
+        source_data=load_source_data(config, size, why=why),
         target=target,
         test=test,
-        recipe=dataclasses.replace(ADAPT, **given),
+        recipe=dataclasses.replace(ADAPT, **options),
         validator=config.validator,
         resume=config.resume,
         spec=spec.absolute(),
@@ -84,32 +80,10 @@ def _target(config: Any, spec: DataSpec) -> tuple[Dataset, Dataset | None]:
     return pool, msgspec.structs.replace(spec, name=config.test).load()
 
 
-def _source_data(config: Any, size: tuple[int, int]) -> Dataset:
-    """Return labelled images of what the source was trained on."""
-    if config.source_data is not None:
-        root = config.source_root or config.root
-        spec = DataSpec(name=config.source_data, root=root, labels=config.labels)
-    else:
-        known = training_data(config.source)
-        if known is None:
-            raise DataError(
-                config.source,
-                "does not say what it was trained on, and adaptation needs that. Name "
-                "it with --source-data.",
-            )
-        spec = known
-    return msgspec.structs.replace(spec, size=size).load()
-
-
 def _check(config: Any) -> None:
     unknown = [name for name in config.methods if name not in METHODS]
     if unknown:
         raise ValueError(
             f"--methods: unknown {unknown[0]!r}; available: {', '.join(METHODS)}"
         )
-    if not Path(config.source).exists():
-        raise FileNotFoundError(
-            f"--source: {config.source}: no such file or folder; name a run folder of "
-            "trfjax train. To make one: trfjax train --data synthetic:arden --out "
-            "runs/arden"
-        )
+    check_network("--source", config.source)

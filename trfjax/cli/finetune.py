@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import sys
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,17 +12,15 @@ import numpy as np
 from tqdm import tqdm
 
 from trfjax.cli import FAILED_CELLS
+from trfjax.cli.sources import check_network, given, load_source_data
 from trfjax.data.dataset import Dataset
-from trfjax.errors import DataError
 from trfjax.reporting.finetuning import text, write_results
 from trfjax.studies.finetune_runs import finetune_seed, make_room
-from trfjax.studies.finetuning import METHODS, Finetuning
+from trfjax.studies.finetuning import METHODS, Finetuning, recipe_of
 from trfjax.studies.outputs import claimed
-from trfjax.studies.runs import open_model, training_data, write_config
+from trfjax.studies.runs import open_model, write_config
 from trfjax.studies.specs import DataSpec, spec_of
-from trfjax.training.recipe import Recipe
 from trfjax.transfer.guide import default_guide
-from trfjax.transfer.start import FINETUNE
 
 POOL = 0.5  # share of the target that shots are drawn from when half is held back
 FOLDS = 5  # of a cross-validation
@@ -80,7 +77,8 @@ def _say(text: str) -> None:
 def finetuning_of(config: Any) -> Finetuning:
     """Check the options and open what they name."""
     _check(config)
-    recipe = _recipe(config)
+    options = given(config, "steps", "batch_size", "learning_rate")
+    recipe = recipe_of(config.method, **options)
     source = open_model(config.source)
     size = config.size or source.card.input_size
     spec = spec_of(config, config.target, size=size, shots=None)
@@ -88,7 +86,10 @@ def finetuning_of(config: Any) -> Finetuning:
     shots = _shots(config, pool)
     guide, data = None, None
     if config.method == "otce":
-        data, guide = _source_data(config, size), default_guide(pool)
+        why = "the method otce needs that. Name it with --source-data, or choose "
+        why += "another --method."
+        data = load_source_data(config, size, why=why)
+        guide = default_guide(pool)
         if config.alignment_steps is not None:
             guide = dataclasses.replace(guide, steps=config.alignment_steps)
     return Finetuning(
@@ -105,17 +106,6 @@ def finetuning_of(config: Any) -> Finetuning:
         held_out=config.held_out,
         spec=spec.absolute(),
     )
-
-
-def _recipe(config: Any) -> Recipe:
-    given = {
-        name: getattr(config, name)
-        for name in ("steps", "batch_size", "learning_rate")
-        if getattr(config, name) is not None
-    }
-    if config.method == "scratch":  # fresh weights want a rate to train with
-        given = {"learning_rate": Recipe().learning_rate, **given}
-    return dataclasses.replace(FINETUNE, **given)
 
 
 def _target(config: Any, spec: DataSpec) -> tuple[Dataset, Dataset | None]:
@@ -155,26 +145,4 @@ def _check(config: Any) -> None:
         if getattr(config, name) is not None and method != "otce":
             option = name.replace("_", "-")
             raise ValueError(f"--{option}: only the method otce looks at it")
-    if not Path(config.source).exists():
-        raise FileNotFoundError(
-            f"--source: {config.source}: no such file or folder; name a run folder of "
-            "trfjax train. To make one: trfjax train --data synthetic:arden --out "
-            "runs/arden"
-        )
-
-
-def _source_data(config: Any, size: tuple[int, int]) -> Dataset:
-    """Return what the source was trained on, for the guided method."""
-    if config.source_data is not None:
-        root = config.source_root or config.root
-        spec = DataSpec(name=config.source_data, root=root, labels=config.labels)
-    else:
-        known = training_data(config.source)
-        if known is None:
-            raise DataError(
-                config.source,
-                "does not say what it was trained on, and the method otce needs that. "
-                "Name it with --source-data, or choose another --method.",
-            )
-        spec = known
-    return msgspec.structs.replace(spec, size=size).load()
+    check_network("--source", config.source)

@@ -10,7 +10,6 @@ from trfjax.data.dataset import Dataset
 from trfjax.features.published_maps import published_maps
 from trfjax.maps.inputs import mapped_score
 from trfjax.maps.networks import folder_arrays
-from trfjax.ranking.rank import SavedSource
 from trfjax.reporting.map_files import write_maps
 from trfjax.reporting.maps_page import maps_page
 from trfjax.studies.maps import SourceMaps, map_source, mapped
@@ -73,10 +72,9 @@ def _opened(
     opened = open_sources(source_specs(config.sources), opening)
     for note in opened.notes:
         print(f"warning: {note}", file=sys.stderr)
-    target = opened.target
-    networks = [s for s in opened.sources if not isinstance(s, SavedSource)]
-    if target is None or len(networks) < len(opened.sources):
-        raise ValueError("--sources: saved features are no maps; name the networks")
+    networks, target = opened.on_images(
+        "--sources: saved features are no maps; name the networks"
+    )
     size = config.batch_size
     maps = (map_source(s, target, batch_size=size, **options) for s in networks)
     return target, maps

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trfjax.cli import FAILED_CELLS
+from trfjax.cli.sources import check_network
 from trfjax.data.photographs import find_photographs
 from trfjax.features.predict import sized
 from trfjax.features.predictor import Predictor, as_predictor
@@ -21,7 +22,7 @@ from trfjax.studies.runs import open_model, write_config
 
 def run(config: Any) -> int:
     """Predict photographs; write masks, overlays and a table."""
-    _check(config)
+    check_network("--model", config.model, of="trfjax train or finetune")
     photographs, others = find_photographs(config.images, apart=config.out)
     if others:
         _say(
@@ -72,15 +73,6 @@ def _show(records: list[dict[str, Any]], names: tuple[str, ...], form: str) -> N
         print(json.dumps(strict(records)))
     else:
         print(text(records, names))
-
-
-def _check(config: Any) -> None:
-    if not Path(config.model).exists():
-        raise FileNotFoundError(
-            f"--model: {config.model}: no such file or folder; name a run folder of "
-            "trfjax train or finetune. To make one: trfjax train --data "
-            "synthetic:arden --out runs/arden"
-        )
 
 
 def _say(text: str) -> None:

@@ -74,13 +74,13 @@ def run(config: Any) -> int:
 
 def _maps(config: Any, opened: Opened) -> dict[str, Any]:
     """Return the section with the maps of every network."""
-    networks = [one for one in opened.sources if not isinstance(one, SavedSource)]
-    if opened.target is None or len(networks) < len(opened.sources):
-        raise ValueError("--maps: saved features are no maps; rank networks for them")
+    networks, target = opened.on_images(
+        "--maps: saved features are no maps; rank networks for them"
+    )
     settings: dict[str, Any] = {"metric": config.maps, "epsilon": config.epsilon}
     settings |= {"seed": config.seed, "batch_size": config.batch_size}
-    found = [map_source(one, opened.target, **settings) for one in networks]
-    return maps_section(found, opened.target)
+    found = [map_source(one, target, **settings) for one in networks]
+    return maps_section(found, target)
 
 
 def next_command(config: Any, network: str) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 import sys
 from typing import Any
 
+from trfjax.cli.sources import given
 from trfjax.files import write_json
 from trfjax.models.checkpoint import save_model
 from trfjax.ranking.plan import check_metrics
@@ -39,8 +40,7 @@ def run(config: Any) -> int:
             "--sources: saved features cannot be fine-tuned; name networks"
         )
     networks = {source.name: _network(source) for source in opened.sources}
-    given = {n: getattr(config, n) for n in ("steps", "batch_size", "learning_rate")}
-    given = {name: value for name, value in given.items() if value is not None}
+    options = given(config, "steps", "batch_size", "learning_rate")
     with claimed(config.out, "select", inputs=config.sources) as folder:
         scores = rank(
             opened.sources,
@@ -57,7 +57,7 @@ def run(config: Any) -> int:
             scores=scores,
             measured=config.measured,
             folds=config.folds,
-            recipe=dataclasses.replace(FINETUNE, **given),
+            recipe=dataclasses.replace(FINETUNE, **options),
             sure=config.sure,
             out=folder,
             seed=config.seed,

@@ -8,20 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from trfjax.adaptation import get_method
 from trfjax.adaptation.adapt import adapt
 from trfjax.data.dataset import Dataset
-from trfjax.errors import DataError
 from trfjax.models.checkpoint import save_model
 from trfjax.state import TrainedModel
-from trfjax.store import Made, Store, read_record
-from trfjax.studies.runs import MODEL, RUN, STATE, differences
+from trfjax.store import Made, Store
+from trfjax.studies.runs import MODEL, RUN, STATE, clear_or_refuse, network_key
 from trfjax.studies.specs import DataSpec
 from trfjax.training.loop import DivergedError
 from trfjax.training.recipe import Recipe
-from trfjax.trees import arrays_digest, flatten
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,12 +36,10 @@ class Adapting:
 
     def key(self, method: str, seed: int) -> dict[str, Any]:
         """Return everything the result of a method and seed depends on."""
-        weights = {k: np.asarray(v) for k, v in flatten(self.source.model).items()}
         test = self.test
         return {
             "command": "adapt",
-            "source": arrays_digest(weights),
-            "card": dataclasses.asdict(self.source.card),
+            **network_key(self.source),
             "source_data": self.source_data.fingerprint,
             "target": self.target.fingerprint,
             "test": None if test is None else test.fingerprint,
@@ -112,21 +107,14 @@ def make_room(
         path = place / f"{RUN}.json"
         if overwrite and not work.resume:
             (place / STATE).unlink(missing_ok=True)
-        if not path.is_file():
-            continue
-        try:
-            saved = read_record(path).key
-        except DataError:  # damaged: made again
-            continue
-        changes = list(differences(saved, work.key(method, seed)))
-        if changes and overwrite:
-            path.unlink()
-            (place / MODEL).unlink(missing_ok=True)
-        elif changes:
-            raise DataError(
-                folder,
-                f"holds another adaptation: {'; '.join(changes[:3])}. Choose another "
-                "--out, or start over with --overwrite.",
+        if path.is_file():
+            now = work.key(method, seed)
+            clear_or_refuse(
+                path,
+                lambda _, now=now: now,
+                folder=folder,
+                held="another adaptation",
+                overwrite=overwrite,
             )
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from trfjax.errors import DataError, ScoreWarning
+from trfjax.errors import ScoreWarning
 from trfjax.models.checkpoint import save_model
 from trfjax.state import TrainedModel
-from trfjax.store import Made, Store, read_record
+from trfjax.store import Made, Store
 from trfjax.studies.finetuning import Done, Finetuning, measure, transfer
-from trfjax.studies.runs import MODEL, RUN, differences
+from trfjax.studies.runs import MODEL, RUN, clear_or_refuse
 from trfjax.training.loop import DivergedError
 from trfjax.transfer.finetune import FinetuneResult
 from trfjax.transfer.guided import GuidedResult
@@ -70,21 +70,13 @@ def make_room(
         DataError: the folder holds fine-tuning of other settings.
     """
     for path in sorted(folder.glob(f"seed-*/{RUN}.json")):
-        try:
-            saved = read_record(path).key
-        except DataError:  # damaged: made again
-            continue
-        same = work.key(saved.get("recipe", {}).get("seed", 0))
-        changes = list(differences(saved, same))
-        if changes and overwrite:
-            path.unlink()
-            (path.parent / MODEL).unlink(missing_ok=True)
-        elif changes:
-            raise DataError(
-                folder,
-                f"holds another fine-tuning: {'; '.join(changes[:3])}. Choose another "
-                "--out, or start over with --overwrite.",
-            )
+        clear_or_refuse(
+            path,
+            lambda saved: work.key(saved.get("recipe", {}).get("seed", 0)),
+            folder=folder,
+            held="another fine-tuning",
+            overwrite=overwrite,
+        )
 
 
 def _work(work: Finetuning, seed: int, place: Path, done: Done) -> Made:

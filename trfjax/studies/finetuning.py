@@ -12,6 +12,7 @@ import numpy as np
 from trfjax.data.dataset import Dataset
 from trfjax.models import create_model
 from trfjax.state import TrainedModel
+from trfjax.studies.runs import network_key
 from trfjax.studies.specs import DataSpec
 from trfjax.training.evaluate import Evaluation, evaluate, merged
 from trfjax.training.layers import MODES
@@ -19,8 +20,8 @@ from trfjax.training.recipe import Recipe
 from trfjax.transfer.finetune import FinetuneResult, finetune
 from trfjax.transfer.guide import Guide
 from trfjax.transfer.guided import guided_finetune
+from trfjax.transfer.start import FINETUNE
 from trfjax.transfer.weighted import weighted_finetune
-from trfjax.trees import arrays_digest, flatten
 
 Done = Callable[[], object]  # called after each training
 
@@ -46,15 +47,13 @@ class Finetuning:
 
     def key(self, seed: int) -> dict[str, Any]:
         """Return everything the result of a seed depends on."""
-        weights = {k: np.asarray(v) for k, v in flatten(self.source.model).items()}
         data, test = self.source_data, self.test
         known = None
         if test is not None:
             known = {"name": test.name, "fingerprint": test.fingerprint}
         return {
             "command": "finetune",
-            "source": arrays_digest(weights),
-            "card": dataclasses.asdict(self.source.card),
+            **network_key(self.source),
             "source_data": None if data is None else data.fingerprint,
             "pool": {"name": self.pool.name, "fingerprint": self.pool.fingerprint},
             "test": known,
@@ -77,6 +76,18 @@ class Finetuning:
         """How many networks are trained for a seed."""
         each = 1 + (self.compare and self.method != "scratch")
         return 1 + (each * self.folds if self.folds else each - 1)
+
+
+def recipe_of(method: str, **options: Any) -> Recipe:
+    """Return how the shots are learned by a method.
+
+    Args:
+        method: fresh weights want a rate to train with, unless one is given.
+        **options: fields of the recipe that are given.
+    """
+    if method == "scratch":
+        options = {"learning_rate": Recipe().learning_rate, **options}
+    return dataclasses.replace(FINETUNE, **options)
 
 
 def transfer(

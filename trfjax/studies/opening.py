@@ -27,6 +27,17 @@ class Opened:
     notes: tuple[str, ...]  # what a user should know before trusting the scores
     networks: dict[str, str] = dataclasses.field(default_factory=dict)  # their files
 
+    def on_images(self, otherwise: str) -> tuple[list[Source], Dataset]:
+        """Return networks and target, where nothing is saved features.
+
+        Raises:
+            ValueError: with the message `otherwise`, where something is.
+        """
+        found = [one for one in self.sources if not isinstance(one, SavedSource)]
+        if self.target is None or len(found) < len(self.sources):
+            raise ValueError(otherwise)
+        return found, self.target
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Opening:

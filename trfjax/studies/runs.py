@@ -7,11 +7,13 @@ network does and which data it knows, and it holds the digests of the network an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import yaml
 
 from trfjax.errors import DataError
@@ -22,6 +24,7 @@ from trfjax.store import Record, read_record
 from trfjax.studies.outputs import RUN as RUN
 from trfjax.studies.outputs import run_folders
 from trfjax.studies.specs import DataSpec
+from trfjax.trees import arrays_digest, flatten
 
 MODEL, STATE, CONFIG = "model.safetensors", "state.safetensors", "config.yaml"
 
@@ -125,3 +128,48 @@ def differences(saved: Any, now: Any, name: str = "") -> Iterator[str]:
             yield from differences(saved.get(key), now.get(key), part)
     elif saved != now:
         yield f"{name} was {saved!r} and is now {now!r}"
+
+
+def network_key(source: TrainedModel) -> dict[str, Any]:
+    """Return what tells a network from others: its weights, and its card."""
+    weights = {k: np.asarray(v) for k, v in flatten(source.model).items()}
+    card = dataclasses.asdict(source.card)
+    return {"source": arrays_digest(weights), "card": card}
+
+
+def clear_or_refuse(
+    path: Path,
+    key: Callable[[dict[str, Any]], Any],
+    *,
+    folder: Path,
+    held: str,
+    overwrite: bool,
+) -> None:
+    """See to it that the network of a finished run is not mixed up with another.
+
+    A record that is damaged is left: it is made again.
+
+    Args:
+        path: of the record of the run.
+        key: returns what is asked for now, given what the record was asked for.
+        folder: of all runs, that the message names.
+        held: what a record of something else is, such as "another fine-tuning".
+        overwrite: what is in the way may go; it does so at once.
+
+    Raises:
+        DataError: the folder holds a run that was asked for something else.
+    """
+    try:
+        saved = read_record(path).key
+    except DataError:
+        return
+    changes = list(differences(saved, key(saved)))
+    if changes and overwrite:
+        path.unlink()
+        (path.parent / MODEL).unlink(missing_ok=True)
+    elif changes:
+        raise DataError(
+            folder,
+            f"holds {held}: {'; '.join(changes[:3])}. Choose another --out, or start "
+            "over with --overwrite.",
+        )

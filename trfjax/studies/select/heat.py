@@ -14,6 +14,7 @@ from trfjax.data.dataset import Dataset
 from trfjax.files import digest
 from trfjax.state import SourceModel, TrainedModel
 from trfjax.store import Made, Store, file_name
+from trfjax.studies.runs import network_key
 from trfjax.training.checkpoints import load_state, save_state
 from trfjax.training.evaluate import evaluate
 from trfjax.training.loop import run
@@ -21,7 +22,6 @@ from trfjax.training.loop import start as before_training
 from trfjax.training.recipe import Recipe
 from trfjax.training.step import State
 from trfjax.transfer.start import Finetuning, Start, prepare
-from trfjax.trees import arrays_digest, flatten
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,12 +69,7 @@ class Heat:
         self._runs: dict[int, tuple[Start, Iterator[tuple[State, float]], State]] = {}
         self._key: dict[str, Any] = {}
         if out is not None:
-            weights = {k: np.asarray(v) for k, v in flatten(source.model).items()}
-            self._key = {
-                "source": arrays_digest(weights),
-                "card": dataclasses.asdict(source.card),
-                "recipe": recipe.to_dict(),
-            }
+            self._key = {**network_key(source), "recipe": recipe.to_dict()}
 
     def advance(self, step: int, measured: str) -> Float[np.ndarray, " folds"]:
         """Run on to a step, and return what the judging images say of every fold.

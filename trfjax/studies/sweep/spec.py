@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Literal
 
 import msgspec
 
 from trfjax.ranking.panel import How, Panel
 from trfjax.scores import DEFAULT
+from trfjax.studies.finetuning import recipe_of
 from trfjax.studies.specs import DataSpec
 from trfjax.training.recipe import Recipe
-from trfjax.transfer.start import FINETUNE
 
 
 class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -115,9 +114,7 @@ class Method(Options):
         known = msgspec.structs.asdict(self)
         names = ("steps", "batch_size", "learning_rate")
         given = {n: known[n] for n in names if known[n] is not None}
-        if self.mode == "scratch":  # fresh weights want a rate to train with
-            given = {"learning_rate": Recipe().learning_rate, **given}
-        return dataclasses.replace(FINETUNE, **given)
+        return recipe_of(self.mode, **given)
 
 
 class PanelEntry(Options):
