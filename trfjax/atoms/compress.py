@@ -16,6 +16,7 @@ from trfjax.atoms.search import centres_of, nearest_of
 from trfjax.shapes import flatten
 from trfjax.typing import IGNORE, ArrayInput
 
+VERSION = 2  # of how pixels are compressed; part of what kept features depend on
 ATOMS = 512
 FINE = 65_536  # finer atoms of all images together, which bounds the memory
 FINE_LEAST = 32  # finer atoms of an image at least

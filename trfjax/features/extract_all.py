@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trfjax.atoms.compress import ATOMS
+from trfjax.atoms.compress import ATOMS, VERSION
 from trfjax.data.dataset import Dataset
 from trfjax.features.cache import Cache, kept_features
 from trfjax.features.compressed import (
@@ -64,6 +64,7 @@ def extract_all(
         **origin(predictor, dataset),
         "schema": SCHEMA,
         "kind": "all",
+        "compression": VERSION,
         "atoms": dict(into.atoms),
         "moments": list(into.moments),
         "seed": seed,

@@ -28,7 +28,7 @@ from trfjax.store import Made, Store
 
 log = logging.getLogger("trfjax")
 
-VERSION = 4  # of how cells are computed; part of their key
+VERSION = 5  # of how cells are computed; part of their key
 
 
 class Run:
